@@ -1,0 +1,20 @@
+//! The object model of the Kubernetes API, without IO: kinds and their facts, keys, patches, selectors, schemas, tables, RBAC rules.
+//!
+//! This is the leaf crate: everything else may use it, and it uses nothing of ours. Nothing here reads a clock,
+//! a file or a socket.
+
+pub mod cause;
+pub mod event;
+pub mod field;
+pub mod key;
+pub mod kind;
+pub mod object;
+pub mod status;
+
+pub use cause::{Cause, RequestId, Trigger};
+pub use event::{Change, Epoch, Event, Position, Revision};
+pub use field::{FieldError, Path};
+pub use key::{Key, Resource};
+pub use kind::{Kind, Kinds, Subresource};
+pub use object::{Draft, Object};
+pub use status::Status;
