@@ -1,1 +1,3 @@
 //! apiserver: to be filled.
+
+pub mod rules;
