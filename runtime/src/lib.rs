@@ -1,1 +1,21 @@
-//! runtime: to be filled.
+//! OCI images and containers behind one port; nothing here is Kubernetes-shaped.
+//!
+//! [`Runtime`] is the port. The crate knows images, sandboxes (a network and the other namespaces that
+//! containers share) and containers; it does not know pods, probes or restart policies. Names that the
+//! caller attaches to a sandbox are opaque labels.
+
+pub mod port;
+
+pub use port::container::{
+    Capabilities, ContainerId, ContainerInfo, ContainerSpec, ContainerState, ContainerStats, ContainerStatus, Device,
+    ExitReason, Mount, MountSource, Propagation, Resources, SeccompProfile, Security, Stdio, User, UserSpec,
+};
+pub use port::error::{ContainerError, ImageError, SandboxError};
+pub use port::image::{FsUsage, Image, ImageConfig, RegistryAuth};
+pub use port::sandbox::{
+    HostNamespaces, PortMapping, Protocol, Sandbox, SandboxId, SandboxSpec, SandboxState, SandboxStats,
+};
+pub use port::stream::{
+    AttachOptions, Duplex, ExecOptions, ExecOutcome, ExecOutput, Reader, Session, TerminalSize, Writer,
+};
+pub use port::{Event, Runtime, RuntimeInfo};
