@@ -34,6 +34,9 @@ pub struct Kind {
     pub subresources: Vec<Subresource>,
     /// Whether objects are kept (false for reviews, which are only answered).
     pub stored: bool,
+    /// Whether the API serves it at all. CustomResourceDefinition and APIService are known for their facts, but nothing
+    /// acts on them yet, so discovery leaves them out and their paths answer 404.
+    pub served: bool,
     /// The `storageVersionHash` of discovery.
     pub storage_hash: String,
 }

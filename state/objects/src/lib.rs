@@ -8,8 +8,11 @@ pub mod event;
 pub mod field;
 pub mod key;
 pub mod kind;
+pub mod kinds;
 pub mod object;
 pub mod status;
+pub mod user;
+pub mod view;
 
 pub use cause::{Cause, RequestId, Trigger};
 pub use event::{Change, Epoch, Event, Position, Revision};
@@ -18,3 +21,5 @@ pub use key::{Key, Resource};
 pub use kind::{Kind, Kinds, Subresource};
 pub use object::{Draft, Object};
 pub use status::Status;
+pub use user::User;
+pub use view::Source;
