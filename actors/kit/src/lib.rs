@@ -1,1 +1,24 @@
-//! kit: to be filled.
+//! What the components share: supervision, the reconcile shell and its queue, leadership, and commands that name their cause.
+//!
+//! A component decides in a pure core (`fn reconcile(&mut self, &View, &Key, now) -> Decision`) and lives in a supervision tree
+//! whose actors do the IO. Everything here is about the shell around the core.
+
+pub mod api;
+pub mod clock;
+pub mod command;
+pub mod feed;
+pub mod lease;
+pub mod queue;
+pub mod recorder;
+pub mod reconcile;
+pub mod supervise;
+pub mod typed;
+pub mod view;
+
+pub use api::Api;
+pub use command::{Command, Decision, Propagation};
+pub use feed::Feed;
+pub use reconcile::Reconciler;
+pub use supervise::{Child, Running, Scope};
+pub use typed::Typed;
+pub use view::View;

@@ -1,0 +1,231 @@
+//! The reconcile shell: a pure reconciler in the middle, changes in, commands out.
+//!
+//! Flow: changes of the watched resources are mapped to keys; the queue hands out each key once at a time; the reconciler decides; its commands
+//! run, each naming what triggered the decision; the key comes back once the mirror holds what they wrote.
+//!
+//! Guarantees: a key is never reconciled on a state older than its own last write. A panic of the core parks the key after the third time in
+//! a row and leaves the others alone. A restart loses the queue; everything is listed and looked at again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cox_objects::{Key, Object, Resource, Status, Trigger};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+
+use crate::api::{Failed, Why};
+use crate::feed::{Change, Feed};
+use crate::lease::Leadership;
+use crate::queue::{Outcome, Queue};
+use crate::recorder::Note;
+use crate::supervise::{Child, StartError, worker};
+use crate::view::ParseCache;
+use crate::{Api, Command, Decision, View};
+
+/// How many keys of one reconciler have commands on their way at a time.
+const IN_HAND: usize = 32;
+/// How long a reconciler waits for the mirror to show its own write before it looks again; a mirror that is further behind is reported by its owner.
+const OWN_WRITE: Duration = Duration::from_secs(30);
+
+/// The pure core of a controller.
+pub trait Reconciler: Send + 'static {
+    /// Its name in the supervision tree and as reporter of Events (`replicaset-controller`).
+    const NAME: &'static str;
+
+    /// The resources whose changes it wants to see.
+    fn watches(&self) -> Vec<Resource>;
+
+    /// The keys to look at because of a change; called for every object at start. The keys are its own notion: usually those of the
+    /// objects that it is responsible for.
+    fn keys(&mut self, view: View<'_>, change: &Change) -> Vec<Key>;
+
+    /// Decides what to do about a key: level-triggered, from what is there now.
+    fn reconcile(&mut self, view: View<'_>, key: &Key, now: Timestamp) -> Decision;
+
+    /// What to tell about a command that was refused; the key is tried again with backoff in any case.
+    /// Conflicts are not reported here: they only say that the view was old.
+    fn refused(&mut self, view: View<'_>, key: &Key, command: &Command, status: &Status) -> Vec<Note> {
+        let _ = (view, key, command, status);
+        Vec::new()
+    }
+}
+
+/// A child of a supervision tree that runs a reconciler over a feed. With a leadership, it works only while it leads.
+pub fn controller<R, F>(make: impl Fn() -> R + Send + Sync + 'static, feed: F, api: Api, leads: Option<Leadership>) -> Child
+where
+    R: Reconciler,
+    F: Feed,
+{
+    let make = Arc::new(make);
+    worker(R::NAME, move |scope| {
+        let (make, feed, api, mut leads) = (make.clone(), feed.clone(), api.clone(), leads.clone());
+        async move {
+            loop {
+                if let Some(leads) = &mut leads {
+                    tokio::select! {
+                        () = scope.cancelled().cancelled() => return Ok(()),
+                        led = leads.wait_for(Option::is_some) => { led?; }
+                    }
+                }
+                let shell = Shell::new(make(), feed.clone(), api.clone());
+                tokio::select! {
+                    () = scope.cancelled().cancelled() => return Ok(()),
+                    () = lost(&mut leads) => {}
+                    result = shell.run() => return result,
+                }
+            }
+        }
+    })
+}
+
+async fn lost(leads: &mut Option<Leadership>) {
+    match leads {
+        // A closed channel is a dead elector, which its supervisor starts again: without it nobody leads.
+        Some(leads) => drop(leads.wait_for(Option::is_none).await),
+        None => std::future::pending().await,
+    }
+}
+
+struct Shell<R, F> {
+    core: R,
+    feed: F,
+    api: Api,
+    cache: ParseCache,
+    queue: Queue<Key>,
+    started: Instant,
+}
+
+struct Attempt {
+    key: Key,
+    commands: Vec<Command>,
+    result: Result<(), Failed>,
+}
+
+impl<R: Reconciler, F: Feed> Shell<R, F> {
+    fn new(core: R, feed: F, api: Api) -> Self {
+        Shell { core, feed, api, cache: ParseCache::default(), queue: Queue::default(), started: Instant::now() }
+    }
+
+    async fn run(mut self) -> Result<(), StartError> {
+        let mut changes = self.feed.changes(&self.core.watches());
+        let mut in_hand = FuturesUnordered::new();
+        loop {
+            while in_hand.len() < IN_HAND {
+                let Some((key, commands, why)) = self.decide() else { break };
+                in_hand.push(execute(self.api.clone(), self.feed.clone(), key, commands, why));
+            }
+            let due = self.queue.next_due().map(|due| tokio::time::Instant::from_std(self.started + due));
+            tokio::select! {
+                batch = changes.next() => {
+                    let Some(batch) = batch else { return Err("fell behind the changes and starts anew".into()) };
+                    for change in &batch {
+                        self.take_in(change);
+                    }
+                }
+                Some(attempt) = in_hand.next() => self.settle(attempt),
+                () = sleep_until(due), if in_hand.len() < IN_HAND => {}
+            }
+        }
+    }
+
+    fn take_in(&mut self, change: &Change) {
+        if change.new.is_none() {
+            self.cache.forget(&change.key);
+        }
+        let view = View::new(&self.feed, &self.cache);
+        for key in self.core.keys(view, change) {
+            self.queue.add(key, Trigger::Event(change.position));
+        }
+    }
+
+    /// Reconciles keys until one has commands to run.
+    fn decide(&mut self) -> Option<(Key, Vec<Command>, Why)> {
+        loop {
+            let job = self.queue.take(self.started.elapsed())?;
+            let view = View::new(&self.feed, &self.cache);
+            let observed = view.revision();
+            let core = &mut self.core;
+            let decided = catch_unwind(AssertUnwindSafe(|| core.reconcile(view, &job.key, crate::clock::now())));
+            let Ok(decision) = decided else {
+                if self.queue.finish(&job.key, self.started.elapsed(), Outcome::Panicked) {
+                    tracing::error!(controller = R::NAME, key = %job.key, "parked after its reconciliation panicked three times");
+                }
+                continue;
+            };
+            if let Some((after, timer)) = decision.again {
+                self.queue.add_after(job.key.clone(), self.started.elapsed(), after, timer);
+            }
+            if decision.commands.is_empty() {
+                self.queue.finish(&job.key, self.started.elapsed(), Outcome::Done);
+                continue;
+            }
+            return Some((job.key, decision.commands, Why { observed, trigger: job.trigger, folded: job.folded }));
+        }
+    }
+
+    fn settle(&mut self, Attempt { key, commands, result }: Attempt) {
+        let now = self.started.elapsed();
+        let Err(Failed { index, status, .. }) = result else {
+            self.queue.finish(&key, now, Outcome::Done);
+            return;
+        };
+        tracing::debug!(controller = R::NAME, %key, %status, "a command was refused");
+        if status.reason != "Conflict"
+            && let Some(command) = commands.get(index)
+        {
+            let view = View::new(&self.feed, &self.cache);
+            let core = &mut self.core;
+            let notes = catch_unwind(AssertUnwindSafe(|| core.refused(view, &key, command, &status)));
+            notes.unwrap_or_default().into_iter().for_each(|note| self.api.record(note));
+        }
+        self.queue.finish(&key, now, Outcome::Failed);
+    }
+}
+
+/// Runs commands, then waits until the feed shows what they wrote.
+async fn execute<F: Feed>(api: Api, feed: F, key: Key, commands: Vec<Command>, why: Why) -> Attempt {
+    let result = api.run(&commands, &why).await;
+    let written = match &result {
+        Ok(done) => done.revision,
+        Err(failed) => failed.revision,
+    };
+    if written > 0 && !feed.wait_for(written, OWN_WRITE).await {
+        tracing::warn!(%key, written, "the mirror does not show our own write yet");
+    }
+    Attempt { key, commands, result: result.map(|_| ()) }
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Kind, name and uid of the owner that controls an object: what most reconcilers map a dependent to.
+pub fn controller_of(object: &Object) -> Option<(String, String, String)> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Owner {
+        #[serde(default)]
+        controller: bool,
+        kind: String,
+        name: String,
+        uid: String,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        #[serde(default)]
+        owner_references: Vec<Owner>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Owned {
+        metadata: Metadata,
+    }
+    let owned: Owned = object.parse_ref().ok()?;
+    let owner = owned.metadata.owner_references.into_iter().find(|owner| owner.controller)?;
+    Some((owner.kind, owner.name, owner.uid))
+}

@@ -1,0 +1,73 @@
+//! Notes become as few Events as they can.
+
+use super::*;
+
+fn note(message: &str) -> Note {
+    let about = About {
+        api_version: "v1".into(),
+        kind: "Pod".into(),
+        namespace: "ns".into(),
+        name: "p".into(),
+        uid: "u".into(),
+        resource_version: "7".into(),
+        ..About::default()
+    };
+    Note::normal(about, "Pulled", message)
+}
+
+fn aggregator() -> Aggregator {
+    Aggregator::new(Reporter { component: "kubelet".into(), host: "n1".into() })
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
+}
+
+#[test]
+fn repetitions_within_the_gathering_time_are_one_write() {
+    let mut events = aggregator();
+    events.note(note("a"), at(0));
+    events.note(note("a"), at(500));
+    events.note(note("b"), at(600));
+    assert!(events.take_due(at(999)).is_empty());
+    let writes = events.take_due(at(1000));
+    let [Write::Create(event)] = writes.as_slice() else { panic!("{writes:?}") };
+    assert_eq!((event["count"].as_u64(), event["message"].as_str()), (Some(2), Some("a")));
+    assert_eq!(event["source"], json!({"component": "kubelet", "host": "n1"}));
+    assert!(event["involvedObject"].get("fieldPath").is_none());
+    assert_eq!(events.take_due(at(1600)).len(), 1);
+    assert_eq!(events.next_due(), None);
+}
+
+#[test]
+fn later_repetitions_raise_the_count_of_the_same_event() {
+    let mut events = aggregator();
+    events.note(note("a"), at(0));
+    let writes = events.take_due(at(1000));
+    let [Write::Create(first)] = writes.as_slice() else { panic!("{writes:?}") };
+    events.note(note("a"), at(60_000));
+    let writes = events.take_due(at(61_000));
+    let [Write::Repeat { namespace, name, patch, instead }] = writes.as_slice() else { panic!("{writes:?}") };
+    assert_eq!((namespace.as_str(), Some(name.as_str())), ("ns", first["metadata"]["name"].as_str()));
+    assert_eq!(patch["count"], 2);
+    assert_eq!(instead["firstTimestamp"], first["firstTimestamp"]);
+}
+
+#[test]
+fn long_messages_are_cut_at_a_character() {
+    let mut events = aggregator();
+    events.note(note(&"é".repeat(600)), at(0));
+    let writes = events.take_due(at(1000));
+    let [Write::Create(event)] = writes.as_slice() else { panic!("{writes:?}") };
+    assert_eq!(event["message"].as_str().unwrap().len(), 1024);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut events = aggregator();
+    for i in 0..(MAX_SERIES as i64 * 3) {
+        events.note(note(&i.to_string()), at(i));
+        events.take_due(at(i + 2000));
+    }
+    assert!(events.series.len() <= MAX_SERIES);
+}

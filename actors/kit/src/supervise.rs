@@ -1,0 +1,343 @@
+//! Supervision trees: children that are restarted with backoff, intensity limits, ordered shutdown, and what `cox status` shows.
+//!
+//! Flow: a component's root [`supervisor`] starts its children in order. A child that fails is started again after a backoff;
+//! one that fails more than [`INTENSITY`] times within [`PERIOD`] takes its supervisor down with it, whose own supervisor
+//! then does the same one level up. Shutdown stops children in reverse order of start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+pub mod worker;
+
+pub use worker::worker;
+
+/// How many failures of its children a supervisor takes within [`PERIOD`].
+pub const INTENSITY: usize = 8;
+/// The window of the intensity limit.
+pub const PERIOD: Duration = Duration::from_secs(30);
+/// The delay before the first restart; it doubles up to [`MAX_RESTART_DELAY`] while failures continue within [`PERIOD`].
+pub const RESTART_DELAY: Duration = Duration::from_millis(20);
+/// The longest delay before a restart.
+pub const MAX_RESTART_DELAY: Duration = Duration::from_secs(5);
+/// How long a child may take to stop before it is left behind.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What any actor's start may fail with.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A place in the tree, handed to each child: where to register what it starts, and when to stop.
+#[derive(Clone)]
+pub struct Scope {
+    path: String,
+    nodes: Arc<Mutex<BTreeMap<String, Node>>>,
+    cancel: CancellationToken,
+}
+
+impl Scope {
+    /// The root of a component's tree.
+    pub fn root(component: &str) -> Self {
+        let scope =
+            Scope { path: component.to_owned(), nodes: Arc::default(), cancel: CancellationToken::new() };
+        scope.set(State::Running, None);
+        scope
+    }
+
+    /// The place of a child.
+    pub fn child(&self, name: &str) -> Self {
+        Scope { path: format!("{}/{name}", self.path), nodes: self.nodes.clone(), cancel: self.cancel.child_token() }
+    }
+
+    /// Cancelled when this place is to stop.
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// The path in the tree: `scheduler/binder`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Says how this actor does.
+    pub fn set(&self, state: State, error: Option<String>) {
+        let mut nodes = self.nodes.lock();
+        let node = nodes.entry(self.path.clone()).or_default();
+        if state == State::Restarting {
+            node.restarts += 1;
+        }
+        node.state = state;
+        if error.is_some() {
+            node.last_error = error;
+        }
+    }
+
+    /// Takes this actor out of the tree: a dynamic child that ended.
+    pub fn remove(&self) {
+        self.nodes.lock().remove(&self.path);
+    }
+
+    /// The tree as it is now, by path.
+    pub fn tree(&self) -> BTreeMap<String, Node> {
+        self.nodes.lock().clone()
+    }
+}
+
+/// How an actor does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Its start has not returned.
+    #[default]
+    Starting,
+    /// It runs.
+    Running,
+    /// It failed and will be started again.
+    Restarting,
+    /// It was stopped.
+    Stopped,
+    /// It failed too often.
+    Failed,
+}
+
+/// One actor in the tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// How it does.
+    pub state: State,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// The last thing that went wrong.
+    pub last_error: Option<String>,
+}
+
+/// Starts an actor linked to its supervisor.
+pub type Start = Arc<dyn Fn(Scope, ActorCell) -> BoxFuture<'static, Result<ActorCell, StartError>> + Send + Sync>;
+
+/// A child of a supervisor: a name, unique among its siblings, and how to start it.
+#[derive(Clone)]
+pub struct Child {
+    name: String,
+    start: Start,
+}
+
+impl Child {
+    /// A child started by a function.
+    pub fn new<F>(name: impl Into<String>, start: F) -> Self
+    where
+        F: Fn(Scope, ActorCell) -> BoxFuture<'static, Result<ActorCell, StartError>> + Send + Sync + 'static,
+    {
+        Child { name: name.into(), start: Arc::new(start) }
+    }
+
+    /// A child that supervises children of its own.
+    pub fn supervisor(name: impl Into<String>, children: Vec<Child>) -> Self {
+        Child::new(name, move |scope, parent| {
+            let children = children.clone();
+            Box::pin(async move {
+                let (actor, _) = Actor::spawn_linked(None, Supervisor, (scope, children), parent).await?;
+                Ok(actor.get_cell())
+            })
+        })
+    }
+}
+
+struct Supervisor;
+
+#[derive(Debug)]
+enum Message {
+    Restart(usize),
+}
+
+struct Kid {
+    child: Child,
+    scope: Scope,
+    cell: Option<ActorCell>,
+}
+
+struct Children {
+    scope: Scope,
+    kids: Vec<Kid>,
+    failures: Vec<Instant>,
+}
+
+impl Children {
+    async fn start(&mut self, index: usize, myself: &ActorRef<Message>) -> Result<(), StartError> {
+        let Some(kid) = self.kids.get_mut(index) else { return Ok(()) };
+        kid.scope = self.scope.child(&kid.child.name);
+        kid.scope.set(State::Starting, None);
+        let cell = (kid.child.start)(kid.scope.clone(), myself.get_cell()).await?;
+        kid.scope.set(State::Running, None);
+        kid.cell = Some(cell);
+        Ok(())
+    }
+
+    /// Notes a failure; returns the delay before the restart, or none if there were too many.
+    fn failed(&mut self, now: Instant) -> Option<Duration> {
+        self.failures.retain(|at| now.duration_since(*at) < PERIOD);
+        self.failures.push(now);
+        let count = self.failures.len();
+        (count <= INTENSITY).then(|| RESTART_DELAY.saturating_mul(1 << count.min(16)).min(MAX_RESTART_DELAY))
+    }
+
+    async fn stop(&mut self) {
+        for kid in self.kids.iter_mut().rev() {
+            kid.scope.cancelled().cancel();
+            if let Some(cell) = kid.cell.take() {
+                let timeout = Some(STOP_TIMEOUT);
+                if cell.stop_and_wait(Some("shutdown".to_owned()), timeout).await.is_err() {
+                    tracing::warn!(actor = kid.scope.path(), "did not stop in time and is left behind");
+                    cell.kill();
+                }
+            }
+            kid.scope.set(State::Stopped, None);
+        }
+    }
+}
+
+impl Actor for Supervisor {
+    type Msg = Message;
+    type State = Children;
+    type Arguments = (Scope, Vec<Child>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        (scope, children): Self::Arguments,
+    ) -> Result<Children, ActorProcessingErr> {
+        let kids = children.into_iter().map(|child| Kid { scope: scope.child(&child.name), child, cell: None });
+        let mut state = Children { kids: kids.collect(), scope, failures: Vec::new() };
+        for index in 0..state.kids.len() {
+            if let Err(error) = state.start(index, &myself).await {
+                state.stop().await;
+                return Err(error);
+            }
+        }
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        Message::Restart(index): Message,
+        state: &mut Children,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Err(error) = state.start(index, &myself).await {
+            let delay = state.failed(Instant::now()).ok_or_else(|| format!("restarts failed too often: {error}"))?;
+            if let Some(kid) = state.kids.get(index) {
+                kid.scope.set(State::Restarting, Some(error.to_string()));
+            }
+            myself.send_after(delay, move || Message::Restart(index));
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut Children,
+    ) -> Result<(), ActorProcessingErr> {
+        let (cell, error) = match event {
+            SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
+            SupervisionEvent::ActorTerminated(cell, _, reason) => (cell, reason.unwrap_or_else(|| "ended".to_owned())),
+            _ => return Ok(()),
+        };
+        // An actor that is no child of the list (a dynamic one, or one being stopped) is its starter's business.
+        let found = state.kids.iter_mut().enumerate().find(|(_, kid)| kid.cell.as_ref() == Some(&cell));
+        let Some((index, kid)) = found else { return Ok(()) };
+        kid.cell = None;
+        kid.scope.cancelled().cancel();
+        kid.scope.set(State::Restarting, Some(error.clone()));
+        tracing::error!(actor = kid.scope.path(), error, "an actor failed and is restarted");
+        let path = kid.scope.path().to_owned();
+        match state.failed(Instant::now()) {
+            Some(delay) => {
+                myself.send_after(delay, move || Message::Restart(index));
+                Ok(())
+            }
+            None => {
+                state.scope.set(State::Failed, Some(error.clone()));
+                state.stop().await;
+                Err(format!("{path} failed too often: {error}").into())
+            }
+        }
+    }
+
+    async fn post_stop(&self, _: ActorRef<Message>, state: &mut Children) -> Result<(), ActorProcessingErr> {
+        state.stop().await;
+        Ok(())
+    }
+}
+
+/// A running component.
+pub struct Running {
+    scope: Scope,
+    root: ActorRef<Message>,
+    ended: tokio::task::JoinHandle<()>,
+}
+
+/// Why a component could not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{component} could not start: {source}")]
+pub struct ComponentError {
+    component: String,
+    source: StartError,
+}
+
+impl Running {
+    /// Starts a component: a root supervisor with these children, in order.
+    ///
+    /// # Errors
+    /// If a child's first start fails; those before it are stopped again.
+    pub async fn start(scope: Scope, children: Vec<Child>) -> Result<Self, ComponentError> {
+        let component = scope.path().to_owned();
+        match Actor::spawn(None, Supervisor, (scope.clone(), children)).await {
+            Ok((root, ended)) => Ok(Running { scope, root, ended }),
+            Err(error) => Err(ComponentError { component, source: start_error(error) }),
+        }
+    }
+
+    /// The name of the component.
+    pub fn name(&self) -> &str {
+        self.scope.path()
+    }
+
+    /// The place of the root, to show its tree.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Stops all actors in reverse order of start, and waits for them.
+    pub async fn stop(self) {
+        self.root.stop(Some("shutdown".to_owned()));
+        if self.ended.await.is_err() {
+            tracing::error!(component = self.scope.path(), "the root actor panicked");
+        }
+        self.scope.cancelled().cancel();
+    }
+
+    /// Waits until the component ends by itself, which it does only when it failed too often.
+    pub async fn failed(&mut self) -> String {
+        // The join error says only that the root panicked, which is a failure as any other.
+        let _ = (&mut self.ended).await;
+        let tree = self.scope.tree();
+        let error = tree.values().find_map(|node| node.last_error.clone());
+        error.unwrap_or_else(|| "ended".to_owned())
+    }
+}
+
+fn start_error(error: ractor::SpawnErr) -> StartError {
+    match error {
+        ractor::SpawnErr::StartupFailed(source) => source,
+        other => Box::new(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;
