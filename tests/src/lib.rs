@@ -1,1 +1,1 @@
-//! tests: to be filled.
+//! End-to-end tests; what several of them need is here.
