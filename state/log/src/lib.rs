@@ -1,1 +1,27 @@
-//! log: to be filled.
+//! The log: the system of record. One append-only sequence of events in RocksDB, written by one thread, and every object as their fold.
+//!
+//! Flow: callers hand [`Transaction`]s to the writer thread, which takes all that wait, decides each one against committed state plus what
+//! stands before it in the batch , writes one batch with one synced WAL, and then answers all of them. Readers read RocksDB.
+//!
+//! Guarantees: an answer comes after the sync that made it durable; revisions are dense; a transaction is whole or absent, also after
+//! SIGKILL; a request id is carried out once; one process owns a log. Caveats: objects are opaque JSON here; what a guard means is
+//! the [`Arbiter`]'s business. Absences: no compaction and no backup yet; the format has their floors.
+
+pub mod error;
+pub mod guard;
+pub mod options;
+pub mod outcome;
+pub mod snapshot;
+pub mod transaction;
+
+mod handle;
+mod read;
+
+pub use error::{CommitError, LogError, OpenError};
+pub use guard::{Arbiter, Guard, LeaseHeld, Refusal, Staged};
+pub use handle::Log;
+pub use options::Options;
+pub use outcome::Outcome;
+pub use read::Listed;
+pub use snapshot::Snapshot;
+pub use transaction::{Committed, Existence, Precondition, Transaction, Write};
