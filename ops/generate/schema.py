@@ -21,10 +21,10 @@ import sys
 META = "meta/v1"
 SCALARS = {
     "string": "s", "bool": "b", "int32": "i", "int": "i", "int16": "i", "uint8": "i", "uint32": "i", "int64": "l", "uint64": "l",
-    "float64": "d", "float32": "d", "[]byte": "y",
+    "[]byte": "y",
 }
 SPECIAL = {
-    "resource.Quantity": "q", "intstr.IntOrString": "o", f"{META}.Time": "t", f"{META}.MicroTime": "m", f"{META}.Duration": "u",
+    "resource.Quantity": "q", "intstr.IntOrString": "o", f"{META}.Time": "t", f"{META}.MicroTime": "m",
     "runtime.RawExtension": "a", "runtime.Object": "a", f"{META}.FieldsV1": "f",
 }
 # Kinds that travel but are no resource of their own.
@@ -131,7 +131,8 @@ class Reader:
                 comment.append(line[2:].strip())
                 continue
             embedded = re.match(r"([\w.*]+)\s+`json:\"(,inline)?\"", line)
-            field = re.match(r"\w+\s+([\w.*\[\]]+)\s+`(.*)`", line)
+            # An embedded struct with a name in JSON is a field like others (`metav1.ObjectMeta`).
+            field = re.match(r"(?:\w+\s+)?([\w.*\[\]]+)\s+`(.*)`", line)
             if embedded:
                 where, what = self.resolve(embedded[1].lstrip("*"), owner, imports)
                 if what == "TypeMeta":
@@ -236,15 +237,15 @@ def main():
         if kind not in reader.package(owner).structs:
             owner = META
         names.append(reader.add(owner, kind))
-        lines.append(f"kind\t{group}\t{version}\t{kind}\t{names[-1]}")
+        lines.append(f"kind\t{group}\t{version}\t{kind}\t@{names[-1]}")
     index = {name: str(i) for i, name in enumerate(reader.order)}
     for name in reader.order:
         go, fields = reader.types[name]
         lines.append(f"type\t{name}\t{go}")
         for field, kind, number, flags in fields:
-            kind = re.sub(r"@([\w.\-]+)", lambda m: "@" + index[m[1]], kind)
             lines.append("\t".join([f"\t{field}", kind, str(number), *flags]))
-    (out / "types.txt").write_text("".join(re.sub(r"@([a-z][\w.\-]+)$", lambda m: "@" + index[m[1]], x) + "\n" for x in lines))
+    numbered = (re.sub(r"@([a-z][\w.\-]+)", lambda m: "@" + index[m[1]], line) for line in lines)
+    (out / "types.txt").write_text("".join(line + "\n" for line in numbered))
     (out / "openapi.gz").write_bytes(gzip.compress(openapi(definitions, names).encode(), 9, mtime=0))
 
 
