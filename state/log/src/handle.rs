@@ -92,7 +92,13 @@ impl Log {
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn list(&self, resource: &Resource, namespace: &str, after: Option<&str>, limit: usize) -> Result<Listed, LogError> {
+    pub fn list(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Listed, LogError> {
         let _ = (resource, namespace, after, limit);
         unimplemented!()
     }
