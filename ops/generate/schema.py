@@ -31,9 +31,8 @@ SPECIAL = {
 EXTRA = [
     ("autoscaling", "v1", "Scale"), ("policy", "v1", "Eviction"), ("authentication.k8s.io", "v1", "TokenRequest"),
     *[("meta.k8s.io", "v1", k) for k in (
-        "DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions", "ListOptions", "Status", "PartialObjectMetadata")],
-    # Clients encode the options of a delete in the group version that they talk to; meta's own type serves them all.
-    *[("", "v1", k) for k in ("DeleteOptions", "Status")],
+        "DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions", "ListOptions", "Status",
+        "PartialObjectMetadata")],
 ]
 
 
@@ -144,7 +143,7 @@ class Reader:
                     if number:
                         self.add(where, what)
                         out.append(("", "@" + self.definition(where, what), int(number[1]), []))
-                        inner = [(n, t, 0, f) for n, t, _, f in inner]
+                        inner = [(n, t, 0, f) for n, t, _, f in inner if n]
                     out += inner
             elif field:
                 entry = self.field(field[1], field[2], comment, owner, imports, schema)

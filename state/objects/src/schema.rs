@@ -14,9 +14,13 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-pub use decode::{DecodeError, Decoded, Identity, decode, duplicates, identify};
+pub use decode::{DecodeError, Decoded, Identity, check, decode, duplicates, identify};
 pub use excerpt::excerpt;
 pub use reader::SyntaxError;
+
+pub(crate) use decode::{base64, quantity};
+pub(crate) use time::{micros_at, seconds_at};
+pub(crate) use zero::{finish, zero};
 
 /// The table, parsed.
 #[derive(Debug)]
@@ -120,9 +124,11 @@ pub fn schema() -> &'static Schema {
 }
 
 impl Schema {
-    /// The type of a kind. Options of requests are under `meta.k8s.io/v1`, kinds of subresources under their own group.
+    /// The type of a kind; kinds of subresources are under their own group. Options of requests are known in every group
+    /// version, as clients send them in that of the resource.
     pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<&Type> {
-        let found = self.kinds.iter().find(|(g, v, k, _)| (*g, *v, *k) == (group, version, kind))?;
+        let find = |group, version| self.kinds.iter().find(|(g, v, k, _)| (*g, *v, *k) == (group, version, kind));
+        let found = find(group, version).or_else(|| find("meta.k8s.io", "v1"))?;
         self.types.get(found.3)
     }
 

@@ -62,6 +62,14 @@ pub fn decode(text: &[u8], owner: &Type) -> Result<Decoded, DecodeError> {
     }
 }
 
+/// Checks a value by a type, as [`decode`] does with its text: what a patch made, say.
+///
+/// # Errors
+/// The first type error.
+pub fn check(value: &Value, owner: &Type) -> Result<Decoded, DecodeError> {
+    decode(value.to_string().as_bytes(), owner)
+}
+
 /// Finds keys that stand twice in one object of a JSON text of no type (a merge patch): `duplicate field "data.a"`.
 ///
 /// # Errors
@@ -407,11 +415,16 @@ pub(crate) fn quantity(text: &str) -> Result<String, String> {
     Quantity::parse(text.trim()).map(|q| q.to_string()).map_err(|e| e.to_string())
 }
 
+/// Bytes as JSON has them.
+pub(crate) fn base64(data: &[u8]) -> String {
+    STANDARD.encode(data)
+}
+
 fn bytes(text: &str) -> Result<String, String> {
     use base64::DecodeError::{InvalidByte, InvalidLastSymbol, InvalidLength, InvalidPadding};
     let plain: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     match STANDARD.decode(&plain) {
-        Ok(data) => Ok(STANDARD.encode(data)),
+        Ok(data) => Ok(base64(&data)),
         Err(error) => {
             let at = match error {
                 InvalidByte(at, _) | InvalidLastSymbol(at, _) => at,

@@ -1,5 +1,6 @@
 //! Times as bodies may have them: read as Go's time package does, with its errors, and written in UTC.
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
@@ -10,13 +11,32 @@ const MICROS: &str = "2006-01-02T15:04:05.000000Z07:00";
 /// Reads a time, in whole seconds (`v1.Time`): any fraction is accepted and dropped.
 pub(super) fn seconds(text: &str) -> Result<String, String> {
     let (at, _) = parse(text, SECONDS)?;
-    Ok(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    Ok(written(at))
+}
+
+/// The time that is so many seconds after the epoch, as a `v1.Time` is written; none if there is no such time.
+pub(crate) fn seconds_at(seconds: i64) -> Option<String> {
+    Timestamp::from_second(seconds).ok().map(|at| written(Offset::UTC.to_datetime(at)))
+}
+
+/// The same for a `v1.MicroTime`.
+pub(crate) fn micros_at(seconds: i64, nanos: i32) -> Option<String> {
+    let at = Timestamp::new(seconds, nanos).ok()?;
+    Some(written_micros(Offset::UTC.to_datetime(at), nanos.unsigned_abs()))
+}
+
+fn written(at: DateTime) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn written_micros(at: DateTime, nanos: u32) -> String {
+    format!("{}.{:06}Z", at.strftime("%Y-%m-%dT%H:%M:%S"), nanos / 1000)
 }
 
 /// Reads a time in microseconds (`v1.MicroTime`): the fraction has to have six digits.
 pub(super) fn micros(text: &str) -> Result<String, String> {
     let (at, nanos) = parse(text, MICROS)?;
-    Ok(format!("{}.{:06}Z", at.strftime("%Y-%m-%dT%H:%M:%S"), nanos / 1000))
+    Ok(written_micros(at, nanos))
 }
 
 /// The time in UTC, and its nanoseconds.

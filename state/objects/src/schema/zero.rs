@@ -6,7 +6,7 @@ use super::{Field, Shape, Type};
 
 /// Brings a decoded struct into the form in which the API answers it: what is empty and may be left out is left out,
 /// what is always written is there. An empty list or map is the same as none, as it is once stored.
-pub(super) fn finish(owner: &Type, fields: &mut Map<String, Value>) {
+pub(crate) fn finish(owner: &Type, fields: &mut Map<String, Value>) {
     for field in &owner.fields {
         let given = fields.get(field.name).filter(|v| !v.is_null());
         let keep = given.is_some_and(|v| field.pointer || !left_out(field, v));
@@ -48,7 +48,7 @@ fn left_out(field: &Field, value: &Value) -> bool {
 }
 
 /// Go's zero value of a shape, as JSON.
-pub(super) fn zero(shape: &Shape) -> Value {
+pub(crate) fn zero(shape: &Shape) -> Value {
     match shape {
         Shape::String(_) | Shape::Bytes => Value::from(""),
         Shape::Int32 | Shape::Int64 | Shape::IntOrString => Value::from(0),
