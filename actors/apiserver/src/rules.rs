@@ -3,31 +3,153 @@
 //! Pure functions on the JSON of objects whose types were already checked against the schema; nothing here reads a clock or a
 //! store. What needs the store (addresses, ports, quotas, service accounts) is admission's.
 //!
-//! Flow of a write: `default_object`, admission, `prepare_*`, `validate_*`, `warnings`.
+//! Flow of a write: `default_object`, admission (for a Service first `prepare_allocation`), `prepare_*`, `validate_*`, `warnings`.
 
-use cox_objects::{FieldError, Kind};
+mod addresses;
+mod check;
+mod claim;
+mod cluster;
+mod config;
+mod event;
+mod meta;
+mod pod;
+mod prepare;
+mod print;
+mod rbac;
+mod read;
+mod resources;
+mod selector;
+mod service;
+mod workloads;
+
+use cox_objects::{FieldError, Kind, Path};
 use serde_json::Value;
 
+use read::Read;
+
 /// Fills in defaults in place, as Kubernetes does when it decodes an object; `old` is the stored object on update.
-pub fn default_object(_kind: &Kind, _object: &mut Value, _old: Option<&Value>) {}
-
-/// Takes out of a new object what a creation may not set (status, server-owned fields) and sets its generation.
-pub fn prepare_create(_kind: &Kind, _object: &mut Value, _now: &str) {}
-
-/// Takes out of an updated object what this subresource (empty: the object itself) may not change, and counts the generation.
-pub fn prepare_update(_kind: &Kind, _subresource: &str, _object: &mut Value, _old: &Value) {}
-
-/// What is wrong with a new object; empty if it is valid.
-pub fn validate_create(_kind: &Kind, _object: &Value) -> Vec<FieldError> {
-    Vec::new()
+pub fn default_object(kind: &Kind, object: &mut Value, _old: Option<&Value>) {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Pod") => pod::defaults::pod(object),
+        ("", "PodTemplate") => workloads::template::defaults(object),
+        ("", "ReplicationController") => workloads::controller::defaults(object),
+        ("apps", "ReplicaSet") => workloads::replica_set::defaults(object),
+        ("apps", "Deployment") => workloads::deployment::defaults(object),
+        ("", "Service") => service::defaults(object),
+        ("", "Endpoints") => addresses::endpoints::defaults(object),
+        ("discovery.k8s.io", "EndpointSlice") => addresses::endpoint_slice::defaults(object),
+        ("", "Secret") => config::secret::defaults(object),
+        ("", "Namespace") => cluster::namespace::defaults(object),
+        ("", "Node") => cluster::node::defaults(object),
+        ("scheduling.k8s.io", "PriorityClass") => cluster::classes::priority_defaults(object),
+        ("node.k8s.io", "RuntimeClass") => cluster::classes::runtime_defaults(object),
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => rbac::binding_defaults(object),
+        _ => {}
+    }
 }
 
-/// What is wrong with an update; empty if it is valid.
-pub fn validate_update(_kind: &Kind, _subresource: &str, _object: &Value, _old: &Value) -> Vec<FieldError> {
-    Vec::new()
+/// Takes out of a new object what a creation may not set (status, server-owned fields) and sets its generation and
+/// creationTimestamp (`now`, RFC 3339). The uid is the caller's.
+pub fn prepare_create(kind: &Kind, object: &mut Value, now: &str) {
+    prepare::create(kind, object, now);
+}
+
+/// Takes out of an updated object what this subresource (empty: the object itself) may not change, and counts the generation.
+pub fn prepare_update(kind: &Kind, subresource: &str, object: &mut Value, old: &Value) {
+    prepare::update(kind, subresource, object, old);
+}
+
+/// What is done to a Service before addresses and ports are allocated: an update inherits what it left out, and address families
+/// are chosen for a cluster with IPv4 services. Its errors are answered before all others. Nothing for other kinds.
+pub fn prepare_allocation(kind: &Kind, object: &mut Value, old: Option<&Value>) -> Vec<FieldError> {
+    if kind.group.is_empty() && kind.kind == "Service" { service::prepare_allocation(object, old) } else { Vec::new() }
+}
+
+/// What is wrong with a new object; empty if it is valid. Errors come in Kubernetes' order.
+pub fn validate_create(kind: &Kind, object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    meta::validate(&mut errors, kind, object);
+    content(&mut errors, kind, object);
+    errors
+}
+
+fn content(errors: &mut Vec<FieldError>, kind: &Kind, object: &Value) {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Pod") => pod::validate(errors, object),
+        ("", "PodTemplate") => workloads::template::validate(errors, object.at("template"), &Path::new("template")),
+        ("", "ReplicationController") => workloads::controller::validate(errors, object),
+        ("apps", "ReplicaSet") => workloads::replica_set::validate(errors, object),
+        ("apps", "Deployment") => workloads::deployment::validate(errors, object),
+        ("", "Service") => service::validate(errors, object),
+        ("", "Endpoints") => addresses::endpoints::validate(errors, object),
+        ("discovery.k8s.io", "EndpointSlice") => addresses::endpoint_slice::validate(errors, object),
+        ("networking.k8s.io", "IPAddress") => addresses::ranges::validate_address(errors, object),
+        ("networking.k8s.io", "ServiceCIDR") => addresses::ranges::validate_cidr(errors, object),
+        ("", "ConfigMap") => config::config_map::validate(errors, object),
+        ("", "Secret") => config::secret::validate(errors, object),
+        ("", "Namespace") => cluster::namespace::validate(errors, object),
+        ("", "Node") => cluster::node::validate(errors, object),
+        ("coordination.k8s.io", "Lease") => cluster::lease::validate(errors, object),
+        ("scheduling.k8s.io", "PriorityClass") => cluster::classes::validate_priority(errors, object),
+        ("node.k8s.io", "RuntimeClass") => cluster::classes::validate_runtime(errors, object),
+        ("", "Event") => event::validate(errors, object, false),
+        ("events.k8s.io", "Event") => event::validate(errors, object, true),
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => rbac::validate_role(errors, object, kind.namespaced),
+        ("rbac.authorization.k8s.io", _) => rbac::validate_binding(errors, object, kind.namespaced),
+        _ => {}
+    }
+}
+
+/// What is wrong with an update by this path (empty: the object itself); empty if it is valid.
+pub fn validate_update(kind: &Kind, subresource: &str, object: &Value, old: &Value) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    let errors = &mut found;
+    meta::validate_update(errors, object, old);
+    let status = subresource == "status";
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Pod") => pod::validate_update(errors, subresource, object, old),
+        ("", "ReplicationController") => workloads::controller::validate_update(errors, subresource, object),
+        ("apps", "ReplicaSet") => workloads::replica_set::validate_update(errors, subresource, object, old),
+        ("apps", "Deployment") => workloads::deployment::validate_update(errors, subresource, object, old),
+        ("", "Service") => service::validate_update(errors, subresource, object, old),
+        ("", "Namespace") => cluster::namespace::validate_update(errors, subresource, object),
+        ("", "Node") => cluster::node::validate_update(errors, object, old),
+        ("", "ConfigMap") => config::config_map::validate_update(errors, object, old),
+        ("", "Secret") => config::secret::validate_update(errors, object, old),
+        ("", "Event") => event::validate_update(errors, object, old, false),
+        ("events.k8s.io", "Event") => event::validate_update(errors, object, old, true),
+        ("discovery.k8s.io", "EndpointSlice") => addresses::endpoint_slice::validate_update(errors, object, old),
+        ("networking.k8s.io", "IPAddress") => addresses::ranges::validate_address_update(errors, object, old),
+        ("networking.k8s.io", "ServiceCIDR") if !status => addresses::ranges::validate_cidr_update(errors, object, old),
+        ("scheduling.k8s.io", "PriorityClass") => cluster::classes::validate_priority_update(errors, object, old),
+        ("node.k8s.io", "RuntimeClass") => cluster::classes::validate_runtime_update(errors, object, old),
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+            rbac::validate_binding_update(errors, object, old, kind.namespaced);
+        }
+        _ if status => {}
+        _ => content(errors, kind, object),
+    }
+    found
 }
 
 /// The texts of the `Warning` headers for legal but doubtful objects.
-pub fn warnings(_kind: &Kind, _object: &Value, _old: Option<&Value>) -> Vec<String> {
-    Vec::new()
+pub fn warnings(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<String> {
+    let template =
+        |holder: &Value, path: Path| pod::warnings::template(holder.at("template"), None, &path.child("template"));
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Pod") => pod::warnings::template(object, old, &Path::root()),
+        ("", "PodTemplate") => template(object, Path::root()),
+        ("", "ReplicationController") | ("apps", "ReplicaSet" | "Deployment" | "DaemonSet" | "StatefulSet") => {
+            template(object.at("spec"), Path::new("spec"))
+        }
+        ("", "Service") => service::warnings(object),
+        ("", "Secret") => config::secret::warnings(object),
+        ("", "Endpoints") => {
+            vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
+        }
+        _ => Vec::new(),
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Comparing with what was recorded, apart from what admission adds.
+
+use cox_objects::Kind;
+use serde_json::{Value, json};
+
+/// Drops nulls, as decoding a body does.
+pub(super) fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, v| !v.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => {
+            for item in items {
+                // A null among structs is an empty one.
+                if item.is_null() {
+                    *item = json!({});
+                }
+                drop_nulls(item);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Gives a Service the addresses and ports that it was recorded with.
+pub(super) fn allocate(object: &mut Value, answer: &Value) {
+    if object["kind"] != "Service" {
+        return;
+    }
+    for field in ["clusterIP", "clusterIPs", "healthCheckNodePort"] {
+        let recorded = answer["spec"][field].clone();
+        if !recorded.is_null()
+            && object["spec"][field].as_str().is_none_or(str::is_empty)
+            && object["spec"][field].as_array().is_none_or(Vec::is_empty)
+        {
+            object["spec"][field] = recorded;
+        }
+    }
+    if answer["spec"]["healthCheckNodePort"].is_null() && object["spec"]["externalTrafficPolicy"] == "Local" {
+        object["spec"]["healthCheckNodePort"] = json!(30_999);
+    }
+    let recorded = answer["spec"]["ports"].as_array().cloned().unwrap_or_default();
+    for (port, recorded) in object["spec"]["ports"].as_array_mut().into_iter().flatten().zip(recorded) {
+        if port["nodePort"].as_i64().unwrap_or(0) == 0 && !recorded["nodePort"].is_null() {
+            port["nodePort"] = recorded["nodePort"].clone();
+        }
+    }
+}
+
+/// Stands in for admission where validation would miss it: every pod has a service account.
+pub(super) fn admit(kind: &Kind, object: &mut Value) {
+    if kind.kind == "Pod" && object["spec"].is_object() {
+        let spec = &mut object["spec"];
+        for field in ["serviceAccountName", "serviceAccount"] {
+            if spec[field].is_null() {
+                spec[field] = json!("default");
+            }
+        }
+    }
+}
+
+/// The differences between our refusal and the recorded one.
+pub(super) fn refusals(ours: &Value, recorded: &Value, accepted: bool) -> Vec<String> {
+    if accepted {
+        return vec![format!("accepted, though Kubernetes said {}", recorded["message"])];
+    }
+    let sorted = |status: &Value| {
+        let mut causes: Vec<String> = status["details"]["causes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|c| without_diff(&c.to_string()))
+            .collect();
+        causes.sort();
+        causes
+    };
+    let message = |status: &Value| without_diff(status["message"].as_str().unwrap_or_default());
+    if message(ours) != message(recorded) {
+        return vec![format!("\n    ours       {}\n    Kubernetes {}", ours["message"], recorded["message"])];
+    }
+    if sorted(ours) != sorted(recorded) {
+        return vec![format!("causes\n    ours       {:?}\n    Kubernetes {:?}", sorted(ours), sorted(recorded))];
+    }
+    Vec::new()
+}
+
+/// Some messages end in a difference between two Go structs, which is left out here.
+fn without_diff(text: &str) -> String {
+    match text.find("@@ ").or_else(|| text.find("\\n@@")) {
+        Some(at) => text[..at].trim_end_matches("\\n").trim_end().to_owned(),
+        None => text.trim_end().to_owned(),
+    }
+}
+
+/// The differences between our object and the recorded one.
+pub(super) fn objects(kind: &Kind, ours: &Value, recorded: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut ours, mut recorded) = (ours.clone(), recorded.clone());
+    for side in [&mut ours, &mut recorded] {
+        for field in ["managedFields", "resourceVersion", "uid", "creationTimestamp", "selfLink"] {
+            side["metadata"].as_object_mut().map(|m| m.remove(field));
+        }
+        if kind.kind == "Pod" {
+            forget_admission(side);
+        }
+        prune(side);
+    }
+    differ(&ours, &recorded, "", &mut found);
+    found
+}
+
+/// Takes out what admission gives to pods: a token, tolerations, a priority.
+fn forget_admission(pod: &mut Value) {
+    let Some(spec) = pod["spec"].as_object_mut() else { return };
+    for field in [
+        "priority",
+        "preemptionPolicy",
+        "priorityClassName",
+        "serviceAccount",
+        "serviceAccountName",
+        "imagePullSecrets",
+    ] {
+        spec.remove(field);
+    }
+    let token = |v: &Value| v["name"].as_str().is_some_and(|n| n.starts_with("kube-api-access-"));
+    let default = |t: &Value| {
+        t["key"].as_str().is_some_and(|k| k.starts_with("node.kubernetes.io/")) && t["tolerationSeconds"] == 300
+    };
+    let retain = |list: Option<&mut Value>, drop: &dyn Fn(&Value) -> bool| {
+        if let Some(items) = list.and_then(Value::as_array_mut) {
+            items.retain(|i| !drop(i));
+        }
+    };
+    retain(spec.get_mut("volumes"), &token);
+    retain(spec.get_mut("tolerations"), &default);
+    for list in ["containers", "initContainers", "ephemeralContainers"] {
+        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            retain(container.get_mut("volumeMounts"), &token);
+        }
+    }
+}
+
+/// Drops what is empty: which empty fields are shown is for the schema to say.
+fn prune(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(prune);
+            fields.retain(|_, v| !is_empty(v));
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune),
+        _ => {}
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => text.is_empty() || text == "0",
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+    }
+}
+
+fn differ(ours: &Value, recorded: &Value, path: &str, found: &mut Vec<String>) {
+    match (ours, recorded) {
+        (_, Value::String(any)) if any == "<any>" => {}
+        (Value::Object(left), Value::Object(right)) => {
+            let mut keys: Vec<&String> = left.keys().chain(right.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let (a, b) = (left.get(key), right.get(key));
+                differ(a.unwrap_or(&Value::Null), b.unwrap_or(&Value::Null), &format!("{path}/{key}"), found);
+            }
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            for (i, (a, b)) in left.iter().zip(right).enumerate() {
+                differ(a, b, &format!("{path}/{i}"), found);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => found.push(format!("{path}: ours {a}, Kubernetes {b}")),
+    }
+}
+
+/// The differences between our warnings and the recorded ones, whose headers quote the text.
+pub(super) fn warnings(ours: &[String], recorded: &[String]) -> Vec<String> {
+    let known = |text: &&String| !text.contains("unknown field") && !text.contains("duplicate field");
+    let recorded: Vec<String> = recorded
+        .iter()
+        .filter(known)
+        .filter_map(|header| serde_json::from_str(header.strip_prefix("299 - ")?).ok())
+        .collect();
+    if ours == recorded { Vec::new() } else { vec![format!("warnings: ours {ours:?}, Kubernetes {recorded:?}")] }
+}
