@@ -97,6 +97,11 @@ impl Api {
         &self.bus
     }
 
+    /// The notes that wait to be written, for the worker that writes them.
+    pub(crate) fn notes(&self) -> Option<&Arc<Mutex<Aggregator>>> {
+        self.notes.as_ref()
+    }
+
     /// Takes a note; it is written within a second or so, by the recorder's worker.
     pub fn record(&self, note: Note) {
         if let Some(notes) = &self.notes {

@@ -2,12 +2,9 @@
 
 use jiff::Timestamp;
 
+pub use cox_bus::now_ms;
+
 /// The time now.
 pub fn now() -> Timestamp {
     Timestamp::now()
-}
-
-/// Milliseconds since the Unix epoch, as deadlines and log records have it.
-pub fn now_ms() -> u64 {
-    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use cox_mirror::Mirror;
 use cox_objects::{Resource, Revision, Source};
 
 pub use cox_mirror::{Change, Changes};
@@ -15,4 +16,14 @@ pub trait Feed: Source + Clone + 'static {
 
     /// Waits until the state is whole up to a revision; false after the timeout.
     fn wait_for(&self, revision: Revision, timeout: Duration) -> impl Future<Output = bool> + Send;
+}
+
+impl Feed for Mirror {
+    fn changes(&self, resources: &[Resource]) -> Changes {
+        Mirror::changes(self, resources)
+    }
+
+    async fn wait_for(&self, revision: Revision, timeout: Duration) -> bool {
+        self.waits_for(revision, timeout).await
+    }
 }

@@ -108,7 +108,13 @@ pub type Leadership = watch::Receiver<Option<LeaseGuard>>;
 /// A child that strives for a Lease in `kube-system` and says through the sender whether it leads.
 ///
 /// A restart loses what was observed of another holder, so a takeover begins to wait anew; nothing else.
-pub fn elector<F: Feed>(name: String, me: String, feed: F, api: Api, leads: watch::Sender<Option<LeaseGuard>>) -> Child {
+pub fn elector<F: Feed>(
+    name: String,
+    me: String,
+    feed: F,
+    api: Api,
+    leads: watch::Sender<Option<LeaseGuard>>,
+) -> Child {
     worker("elector", move |scope| {
         let (name, me, feed, api, leads) = (name.clone(), me.clone(), feed.clone(), api.clone(), leads.clone());
         async move {

@@ -53,7 +53,12 @@ pub trait Reconciler: Send + 'static {
 }
 
 /// A child of a supervision tree that runs a reconciler over a feed. With a leadership, it works only while it leads.
-pub fn controller<R, F>(make: impl Fn() -> R + Send + Sync + 'static, feed: F, api: Api, leads: Option<Leadership>) -> Child
+pub fn controller<R, F>(
+    make: impl Fn() -> R + Send + Sync + 'static,
+    feed: F,
+    api: Api,
+    leads: Option<Leadership>,
+) -> Child
 where
     R: Reconciler,
     F: Feed,

@@ -3,6 +3,10 @@
 //! The first note of a series waits [`GATHER`], so that repetitions within it are one write; later repetitions raise `count` and
 //! `lastTimestamp` of the same Event, as kubectl shows them (`x5 over 3m`). Notes are no state: those of a crashed component are lost.
 
+mod writer;
+
+pub use writer::recorder;
+
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;

@@ -43,8 +43,7 @@ pub struct Scope {
 impl Scope {
     /// The root of a component's tree.
     pub fn root(component: &str) -> Self {
-        let scope =
-            Scope { path: component.to_owned(), nodes: Arc::default(), cancel: CancellationToken::new() };
+        let scope = Scope { path: component.to_owned(), nodes: Arc::default(), cancel: CancellationToken::new() };
         scope.set(State::Running, None);
         scope
     }

@@ -42,7 +42,10 @@ fn anothers_lease_is_taken_over_only_after_its_duration_without_a_change() {
     assert_eq!(decide(&mut observed, Some(&other), ID, now(), Duration::from_secs(100)), Step::Wait);
     assert_eq!(decide(&mut observed, Some(&other), ID, now(), Duration::from_secs(114)), Step::Wait);
     let taken = written(decide(&mut observed, Some(&other), ID, now(), Duration::from_secs(115)));
-    assert_eq!((taken["spec"]["leaseTransitions"].as_i64(), taken["spec"]["holderIdentity"].as_str()), (Some(5), Some("me")));
+    assert_eq!(
+        (taken["spec"]["leaseTransitions"].as_i64(), taken["spec"]["holderIdentity"].as_str()),
+        (Some(5), Some("me"))
+    );
 }
 
 #[test]
