@@ -1,50 +1,174 @@
 //! The log's handle: what the apiserver calls.
-#![expect(clippy::unimplemented, reason = "signatures first; the bodies follow")]
 
-use std::path::Path;
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 
 use cox_objects::{Epoch, Event, Key, Object, RequestId, Resource, Revision};
-use tokio::sync::watch;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::{Arbiter, CommitError, Committed, Listed, LogError, OpenError, Options, Outcome, Snapshot, Transaction};
+use crate::db::Db;
+use crate::lock::{self, Held};
+use crate::read::{self, Part};
+use crate::writer::{Job, Writer};
+use crate::{
+    Arbiter, CommitError, Committed, Listed, LogError, OpenError, Options, Outcome, Snapshot, Transaction, open,
+};
 
-/// An open log; clones share it.
+/// An open log; clones share it. The last one closes it.
 #[derive(Clone)]
-pub struct Log {}
+pub struct Log {
+    store: Arc<Store>,
+    /// Stops the writer when the last handle is gone, and waits for it.
+    writer: Arc<Stopper>,
+}
+
+/// What readers and the writer share.
+pub(crate) struct Store {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) epoch: Epoch,
+    pub(crate) dense_from: Revision,
+    /// None while it is being opened again, and when it is closed.
+    pub(crate) db: RwLock<Option<Arc<Db>>>,
+    pub(crate) head: watch::Sender<Revision>,
+    writable: watch::Sender<Result<(), String>>,
+    remembered: Mutex<Remembered>,
+    permits: Arc<Semaphore>,
+    /// Held as long as anyone can read or write.
+    _lock: Held,
+}
+
+impl Store {
+    /// The database, for as long as the reader needs it.
+    pub(crate) fn db(&self) -> Result<Arc<Db>, LogError> {
+        self.db.read().clone().ok_or(LogError::Closed)
+    }
+
+    /// Says whether transactions are taken, to those who watch it, if it is news.
+    pub(crate) fn say_writable(&self, now: Result<(), String>) {
+        self.writable.send_if_modified(|said| {
+            let news = *said != now;
+            *said = now;
+            news
+        });
+    }
+
+    /// Keeps an outcome in memory: of a refusal, or of a request that had nothing to change.
+    pub(crate) fn remember(&self, id: RequestId, outcome: Outcome) {
+        self.remembered.lock().keep(id, outcome, self.options.max_refusals);
+    }
+
+    /// The outcome of a request that was answered.
+    pub(crate) fn outcome(&self, id: RequestId) -> Result<Option<Outcome>, LogError> {
+        if let Some(outcome) = self.remembered.lock().outcomes.get(&id) {
+            return Ok(Some(outcome.clone()));
+        }
+        self.db()?.outcome(id)
+    }
+}
+
+/// Outcomes that wrote nothing: a bounded number, the oldest going first.
+#[derive(Default)]
+struct Remembered {
+    outcomes: HashMap<RequestId, Outcome>,
+    order: VecDeque<RequestId>,
+}
+
+impl Remembered {
+    fn keep(&mut self, id: RequestId, outcome: Outcome, limit: usize) {
+        if self.outcomes.insert(id, outcome).is_none() {
+            self.order.push_back(id);
+        }
+        while self.order.len() > limit {
+            if let Some(oldest) = self.order.pop_front() {
+                self.outcomes.remove(&oldest);
+            }
+        }
+    }
+}
+
+struct Stopper {
+    store: Arc<Store>,
+    jobs: mpsc::Sender<Job>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Stopper {
+    fn stop(&self) {
+        // A writer that is gone needs no telling.
+        let _ = self.jobs.send(Job::Stop);
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the log's writer had panicked");
+        }
+        self.store.say_writable(Err("the log is closed".to_owned()));
+        *self.store.db.write() = None;
+    }
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
 
 impl Log {
-    /// Opens the log in a data directory, making one if there is none.
+    /// Opens the log in a data directory (`DIR/lock`, `DIR/log`), making one if there is none.
     ///
     /// # Errors
     /// Each is one line that says what to do.
     pub fn open(dir: &Path, options: Options, arbiter: Box<dyn Arbiter>) -> Result<Log, OpenError> {
-        let _ = (dir, options, arbiter);
-        unimplemented!()
+        open::make(dir)?;
+        let held = lock::take(dir)?;
+        let (db, facts) = open::open(dir, &options)?;
+        let store = Arc::new(Store {
+            dir: dir.to_owned(),
+            epoch: facts.epoch,
+            dense_from: facts.dense_from,
+            db: RwLock::new(Some(Arc::new(db))),
+            head: watch::Sender::new(facts.head),
+            writable: watch::Sender::new(Ok(())),
+            remembered: Mutex::default(),
+            permits: Arc::new(Semaphore::new(options.queue)),
+            options,
+            _lock: held,
+        });
+        let (jobs, waiting) = mpsc::channel();
+        let mut writer = Writer::new(store.clone(), arbiter);
+        writer.load().map_err(|error| OpenError::Damaged { dir: dir.to_owned(), detail: error.to_string() })?;
+        let thread = std::thread::Builder::new().name("cox-log".to_owned()).spawn(move || writer.run(&waiting));
+        let thread = thread.map_err(|source| OpenError::Io { dir: dir.to_owned(), source })?;
+        let stopper = Stopper { store: store.clone(), jobs, thread: Mutex::new(Some(thread)) };
+        Ok(Log { store, writer: Arc::new(stopper) })
     }
 
     /// The life of the log that this is.
     pub fn epoch(&self) -> Epoch {
-        unimplemented!()
+        self.store.epoch
     }
 
     /// The newest durable revision.
     pub fn head(&self) -> Revision {
-        unimplemented!()
+        *self.store.head.borrow()
     }
 
     /// The newest durable revision, as it moves.
     pub fn watch_head(&self) -> watch::Receiver<Revision> {
-        unimplemented!()
+        self.store.head.subscribe()
     }
 
     /// From this revision on all events are there, without gaps.
     pub fn dense_from(&self) -> Revision {
-        unimplemented!()
+        self.store.dense_from
     }
 
-    /// Whether transactions are taken; false with a full disk.
-    pub fn writable(&self) -> Result<(), String> {
-        unimplemented!()
+    /// Whether transactions are taken, as it changes; the text says why not.
+    pub fn writable(&self) -> watch::Receiver<Result<(), String>> {
+        self.store.writable.subscribe()
     }
 
     /// Commits a transaction; returns once it is durable. Dropping the future does not take the transaction back.
@@ -52,8 +176,13 @@ impl Log {
     /// # Errors
     /// All but [`CommitError::Unknown`] and [`CommitError::Repeated`] mean that it surely was not done.
     pub async fn commit(&self, transaction: Transaction) -> Result<Committed, CommitError> {
-        let _ = transaction;
-        unimplemented!()
+        let closed = || CommitError::NotWritable("the log is closed".to_owned());
+        let permit = self.store.permits.clone().acquire_owned().await.map_err(|_| closed())?;
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Commit { transaction: Box::new(transaction), answer, _permit: permit };
+        self.writer.jobs.send(job).map_err(|_| closed())?;
+        // The writer answers everything that it takes; without an answer it died on the way.
+        answered.await.unwrap_or(Err(CommitError::Unknown))
     }
 
     /// How a request ended, if it did within the last ten minutes.
@@ -61,13 +190,12 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub fn outcome(&self, id: RequestId) -> Result<Option<Outcome>, LogError> {
-        let _ = id;
-        unimplemented!()
+        self.store.outcome(id)
     }
 
     /// Keeps a refusal, so that a repetition gets the same answer. In memory only: a refused request did nothing.
     pub fn refuse(&self, id: RequestId, outcome: Outcome) {
-        let _ = (id, outcome);
+        self.store.remember(id, outcome);
     }
 
     /// An object as it is.
@@ -75,8 +203,7 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub fn get(&self, key: &Key) -> Result<Option<Object>, LogError> {
-        let _ = key;
-        unimplemented!()
+        self.store.db()?.get_object(key)
     }
 
     /// An object as it was at a revision.
@@ -84,11 +211,12 @@ impl Log {
     /// # Errors
     /// If that revision is not kept any more, or not there yet, or the log cannot be read.
     pub fn get_at(&self, key: &Key, revision: Revision) -> Result<Option<Object>, LogError> {
-        let _ = (key, revision);
-        unimplemented!()
+        let db = self.at(&key.resource, revision)?;
+        read::get_at(&db, key, revision)
     }
 
-    /// Objects of a resource in a namespace (in all, if empty), in key order, after a path (`namespace/name`) if one is given; 0 is no limit.
+    /// Objects of a resource in a namespace (in all, if empty), in key order, after a path (`namespace/name`) if one is given; a limit of 0 is
+    /// none. It is one state of the log, at least as new as the revision it says.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -99,8 +227,8 @@ impl Log {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Listed, LogError> {
-        let _ = (resource, namespace, after, limit);
-        unimplemented!()
+        let revision = self.head();
+        read::list(&*self.store.db()?, &Part { resource, namespace, after, limit }, revision)
     }
 
     /// The same as it was at a revision.
@@ -115,18 +243,28 @@ impl Log {
         limit: usize,
         revision: Revision,
     ) -> Result<Listed, LogError> {
-        let _ = (resource, namespace, after, limit, revision);
-        unimplemented!()
+        let db = self.at(resource, revision)?;
+        read::list_at(&db, &Part { resource, namespace, after, limit }, revision)
+    }
+
+    fn at(&self, resource: &Resource, revision: Revision) -> Result<Arc<Db>, LogError> {
+        let db = self.store.db()?;
+        let oldest = db.floor(resource)?;
+        if revision < oldest {
+            return Err(LogError::Expired { revision, oldest });
+        }
+        let head = self.head();
+        if revision > head { Err(LogError::Future { revision, head }) } else { Ok(db) }
     }
 
     /// The events of revisions `from..=to`, at least one if there is any, at most about `max_bytes`. Compacted ones are left out: their
-    /// revisions are missing, which can only be below [`Log::dense_from`].
+    /// revisions are missing, which can only be below [`Log::dense_from`]. Nothing above the head is returned.
     ///
     /// # Errors
     /// If the log cannot be read.
     pub fn events(&self, from: Revision, to: Revision, max_bytes: usize) -> Result<Vec<Event>, LogError> {
-        let _ = (from, to, max_bytes);
-        unimplemented!()
+        let to = to.min(self.head());
+        read::events(&*self.store.db()?, self.epoch(), (from, to), max_bytes)
     }
 
     /// The event at a revision.
@@ -134,8 +272,12 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub fn event(&self, revision: Revision) -> Result<Option<Event>, LogError> {
-        let _ = revision;
-        unimplemented!()
+        self.store.db()?.event(self.epoch(), revision)
+    }
+
+    /// The object of an event; none if that is a deletion.
+    pub(crate) fn object_of(&self, revision: Revision) -> Result<Option<Object>, LogError> {
+        self.store.db()?.object(revision)
     }
 
     /// The revisions of an object's events that are kept, oldest first, over all its lives.
@@ -143,8 +285,7 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub fn history(&self, key: &Key) -> Result<Vec<Revision>, LogError> {
-        let _ = key;
-        unimplemented!()
+        read::history(&*self.store.db()?, key)
     }
 
     /// All objects at one revision.
@@ -152,9 +293,15 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, LogError> {
-        unimplemented!()
+        let (newest, keys) = self.store.db()?.keys()?;
+        // Without events there are no objects either, and the head is where the epoch begins.
+        Ok(Snapshot::new(self.clone(), newest.unwrap_or_else(|| self.head()), keys))
     }
 
-    /// Stops the writer after what it has, and closes the database. Readers get [`LogError::Closed`] from then on. Blocks shortly.
-    pub fn close(self) {}
+    /// Stops the writer after what it has, and closes the database, for all handles. Readers get [`LogError::Closed`] from then on. Blocks
+    /// until the writer is done.
+    pub fn close(self) {
+        self.store.permits.close();
+        self.writer.stop();
+    }
 }

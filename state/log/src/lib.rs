@@ -8,14 +8,21 @@
 //! the [`Arbiter`]'s business. Absences: no compaction and no backup yet; the format has their floors.
 
 pub mod error;
+pub mod format;
 pub mod guard;
 pub mod options;
 pub mod outcome;
 pub mod snapshot;
+pub mod stage;
 pub mod transaction;
 
+mod db;
 mod handle;
+mod lock;
+mod open;
 mod read;
+mod space;
+mod writer;
 
 pub use error::{CommitError, LogError, OpenError};
 pub use guard::{Arbiter, Guard, LeaseHeld, Refusal, Staged};

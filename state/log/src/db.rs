@@ -1,0 +1,225 @@
+//! RocksDB behind typed reads: how it is configured, and how its errors are told apart.
+
+use std::path::Path;
+
+use cox_objects::{Epoch, Event, Key, Object, RequestId, Resource, Revision};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction,
+    ErrorKind, IteratorMode, LogLevel, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use crate::format::{self, Family};
+use crate::{LogError, Options, Outcome};
+
+/// An open database.
+pub(crate) struct Db {
+    db: DB,
+}
+
+impl From<rocksdb::Error> for LogError {
+    fn from(error: rocksdb::Error) -> Self {
+        match error.kind() {
+            ErrorKind::Corruption => LogError::Damaged(error.into_string()),
+            _ => LogError::Io(error.into_string()),
+        }
+    }
+}
+
+impl From<format::RecordError> for LogError {
+    fn from(error: format::RecordError) -> Self {
+        LogError::Damaged(error.to_string())
+    }
+}
+
+impl Db {
+    /// Opens the database in a folder, which is made if it is not there.
+    pub(crate) fn open(folder: &Path, options: &Options) -> Result<Db, rocksdb::Error> {
+        let database = database_options(options);
+        let cache = Cache::new_lru_cache(options.cache);
+        // A newer version's families are opened too, so that its format can be read and named.
+        let mut names = DB::list_cf(&database, folder).unwrap_or_default();
+        for family in Family::ALL {
+            if !names.iter().any(|name| name == family.name()) {
+                names.push(family.name().to_owned());
+            }
+        }
+        let families = names.into_iter().map(|name| {
+            let options = family_options(&cache, options, &name);
+            ColumnFamilyDescriptor::new(name, options)
+        });
+        Ok(Db { db: DB::open_cf_descriptors(&database, folder, families)? })
+    }
+
+    /// A family's handle.
+    pub(crate) fn family(&self, family: Family) -> Result<&ColumnFamily, LogError> {
+        self.db
+            .cf_handle(family.name())
+            .ok_or_else(|| LogError::Damaged(format!("column family {} is missing", family.name())))
+    }
+
+    /// Writes a batch, durably.
+    pub(crate) fn write(&self, batch: WriteBatch) -> Result<(), rocksdb::Error> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch, &options)
+    }
+
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<rocksdb::DBPinnableSlice<'_>>, LogError> {
+        Ok(self.db.get_pinned_cf(self.family(family)?, key)?)
+    }
+
+    /// A fact of `meta`.
+    pub(crate) fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LogError> {
+        Ok(self.get(Family::Meta, key)?.map(|value| value.to_vec()))
+    }
+
+    /// A number of `meta`.
+    pub(crate) fn meta_u64(&self, key: &[u8]) -> Result<Option<u64>, LogError> {
+        match self.meta(key)? {
+            None => Ok(None),
+            Some(value) => format::parse_u64(&value).map(Some).ok_or_else(|| damaged("meta", key)),
+        }
+    }
+
+    /// Below this revision a resource's past is not kept.
+    pub(crate) fn floor(&self, resource: &Resource) -> Result<Revision, LogError> {
+        Ok(self.meta_u64(&format::meta_floor(resource))?.unwrap_or(0))
+    }
+
+    /// The newest revision in `log`.
+    pub(crate) fn newest(&self) -> Result<Option<Revision>, LogError> {
+        match self.db.iterator_cf(self.family(Family::Log)?, IteratorMode::End).next() {
+            None => Ok(None),
+            Some(entry) => {
+                let (key, _) = entry?;
+                format::parse_u64(&key).map(Some).ok_or_else(|| damaged("log", &key))
+            }
+        }
+    }
+
+    /// The revision that makes an object.
+    pub(crate) fn current(&self, key: &Key) -> Result<Option<Revision>, LogError> {
+        let place = format::current_key(key);
+        match self.get(Family::Current, &place)? {
+            None => Ok(None),
+            Some(value) => format::parse_current(&value).map(Some).ok_or_else(|| damaged("current", &place)),
+        }
+    }
+
+    /// The object of the event at a revision; none if that is its deletion.
+    pub(crate) fn object(&self, revision: Revision) -> Result<Option<Object>, LogError> {
+        let record = self.get(Family::Log, &format::log_key(revision))?;
+        let record = record.ok_or_else(|| LogError::Damaged(format!("the event at revision {revision} is missing")))?;
+        let (object, deleted) = format::decode_object(&record)?;
+        Ok((!deleted).then_some(object))
+    }
+
+    /// An object as it is.
+    pub(crate) fn get_object(&self, key: &Key) -> Result<Option<Object>, LogError> {
+        match self.current(key)? {
+            None => Ok(None),
+            Some(revision) => self.object(revision),
+        }
+    }
+
+    /// The event at a revision.
+    pub(crate) fn event(&self, epoch: Epoch, revision: Revision) -> Result<Option<Event>, LogError> {
+        match self.get(Family::Log, &format::log_key(revision))? {
+            None => Ok(None),
+            Some(record) => Ok(Some(format::decode_event(epoch, revision, &record)?)),
+        }
+    }
+
+    /// The outcome of a request.
+    pub(crate) fn outcome(&self, id: RequestId) -> Result<Option<Outcome>, LogError> {
+        match self.get(Family::Requests, &format::request_key(id))? {
+            None => Ok(None),
+            Some(value) => Ok(Some(format::decode_outcome(&value)?)),
+        }
+    }
+
+    /// Walks a family's entries from a key on, in order, seeing one state of the database throughout.
+    pub(crate) fn walk(
+        &self,
+        family: Family,
+        from: &[u8],
+    ) -> Result<impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), LogError>> + '_, LogError> {
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let entries = self.db.iterator_cf_opt(self.family(family)?, ReadOptions::default(), mode);
+        Ok(entries.map(|entry| entry.map_err(LogError::from)))
+    }
+
+    /// A cursor over a family's keys.
+    pub(crate) fn cursor(&self, family: Family) -> Result<rocksdb::DBRawIterator<'_>, LogError> {
+        Ok(self.db.raw_iterator_cf(self.family(family)?))
+    }
+
+    /// The keys of `current` with their revisions, and the newest revision of the log, as of one moment.
+    pub(crate) fn keys(&self) -> Result<(Option<Revision>, Vec<(Key, Revision)>), LogError> {
+        let snapshot = self.db.snapshot();
+        let newest = match snapshot.iterator_cf(self.family(Family::Log)?, IteratorMode::End).next() {
+            None => None,
+            Some(entry) => format::parse_u64(&entry?.0),
+        };
+        let mut keys = Vec::new();
+        for entry in snapshot.iterator_cf(self.family(Family::Current)?, IteratorMode::Start) {
+            let (place, value) = entry?;
+            let key = format::parse_current_key(&place).ok_or_else(|| damaged("current", &place))?;
+            let revision = format::parse_current(&value).ok_or_else(|| damaged("current", &place))?;
+            keys.push((key, revision));
+        }
+        Ok((newest, keys))
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        // Background work must not outlive the handle: a process that exits meanwhile crashes.
+        self.db.cancel_all_background_work(true);
+    }
+}
+
+/// A key or value that is not what its family holds.
+pub(crate) fn damaged(family: &str, key: &[u8]) -> LogError {
+    LogError::Damaged(format!("{family} entry {:?}", String::from_utf8_lossy(key)))
+}
+
+fn database_options(options: &Options) -> rocksdb::Options {
+    let mut database = rocksdb::Options::default();
+    database.create_if_missing(true);
+    database.create_missing_column_families(true);
+    // A torn tail was never acknowledged; anything else must be seen.
+    database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    database.set_track_and_verify_wals_in_manifest(true);
+    database.set_recycle_log_file_num(0);
+    database.set_paranoid_checks(true);
+    // The families of one batch go to disk together.
+    database.set_atomic_flush(true);
+    database.set_db_write_buffer_size(options.write_buffer);
+    database.set_max_total_wal_size(4 * options.write_buffer as u64);
+    database.set_max_background_jobs(2);
+    database.set_keep_log_file_num(2);
+    database.set_max_log_file_size(1 << 20);
+    database.set_log_level(LogLevel::Warn);
+    database.set_bytes_per_sync(1 << 20);
+    // One writer: nothing to coordinate.
+    database.set_enable_pipelined_write(false);
+    database.set_allow_concurrent_memtable_write(false);
+    database
+}
+
+fn family_options(cache: &Cache, options: &Options, name: &str) -> rocksdb::Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_format_version(5);
+    if name == Family::Current.name() || name == Family::Requests.name() {
+        table.set_bloom_filter(10.0, false);
+    }
+    let mut family = rocksdb::Options::default();
+    family.set_block_based_table_factory(&table);
+    family.set_write_buffer_size(options.write_buffer);
+    family.set_compression_type(DBCompressionType::Lz4);
+    family
+}

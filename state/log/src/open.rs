@@ -1,0 +1,112 @@
+//! Opening a log: the lock, the format, the epoch, and what is checked before anything is served.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use cox_objects::{Epoch, Revision};
+use rocksdb::{ErrorKind, WriteBatch};
+
+use crate::db::Db;
+use crate::format::{self, FORMAT, Family};
+use crate::{LogError, OpenError, Options};
+
+/// What an open database says about itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) epoch: Epoch,
+    pub(crate) head: Revision,
+    pub(crate) dense_from: Revision,
+}
+
+/// The folder of the database in a data directory.
+pub(crate) fn folder(dir: &Path) -> PathBuf {
+    dir.join("log")
+}
+
+/// Makes the data directory if it is not there; nobody else may look into it.
+pub(crate) fn make(dir: &Path) -> Result<(), OpenError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| OpenError::Io { dir: dir.to_owned(), source })
+}
+
+/// Opens the database of a data directory whose lock is held.
+pub(crate) fn open(dir: &Path, options: &Options) -> Result<(Db, Facts), OpenError> {
+    let db = Db::open(&folder(dir), options).map_err(|error| refused(dir, error))?;
+    let facts = facts(dir, &db)?;
+    Ok((db, facts))
+}
+
+fn facts(dir: &Path, db: &Db) -> Result<Facts, OpenError> {
+    let unreadable = |error: LogError| match error {
+        LogError::Io(detail) => OpenError::Io { dir: dir.to_owned(), source: std::io::Error::other(detail) },
+        error => OpenError::Damaged { dir: dir.to_owned(), detail: error.to_string() },
+    };
+    let damaged = |detail: &str| OpenError::Damaged { dir: dir.to_owned(), detail: detail.to_owned() };
+    match db.meta(format::META_FORMAT).map_err(unreadable)? {
+        None => {
+            if db.newest().map_err(unreadable)?.is_some() {
+                return Err(damaged("there are events, but no format"));
+            }
+            initialize(db).map_err(unreadable)?;
+        }
+        Some(value) => {
+            let found = format::parse_u32(&value).ok_or_else(|| damaged("the format is not a number"))?;
+            if found > FORMAT {
+                return Err(OpenError::Newer { dir: dir.to_owned(), found, known: FORMAT });
+            }
+        }
+    }
+    let epoch = db.meta_u64(format::META_EPOCH).map_err(unreadable)?.ok_or_else(|| damaged("there is no epoch"))?;
+    let base = db.meta_u64(format::META_BASE).map_err(unreadable)?.unwrap_or(0);
+    let dense_from = db.meta_u64(format::META_DENSE_FROM).map_err(unreadable)?.unwrap_or(base + 1);
+    let head = db.newest().map_err(unreadable)?.unwrap_or(base);
+    let facts = Facts { epoch: Epoch(epoch), head, dense_from };
+    if head > base {
+        whole(db, facts).map_err(unreadable)?;
+    }
+    Ok(facts)
+}
+
+/// Checks that the newest transaction is whole and is what its objects are made of.
+fn whole(db: &Db, facts: Facts) -> Result<(), LogError> {
+    let missing = |revision| LogError::Damaged(format!("the event at revision {revision} is missing"));
+    let newest = db.event(facts.epoch, facts.head)?.ok_or_else(|| missing(facts.head))?;
+    let (first, last) = newest.transaction;
+    if last != facts.head {
+        return Err(LogError::Damaged(format!(
+            "the transaction of revisions {first} to {last} is cut off at {}",
+            facts.head
+        )));
+    }
+    for revision in first..last {
+        db.event(facts.epoch, revision)?.ok_or_else(|| missing(revision))?;
+    }
+    let gone = newest.change == cox_objects::Change::Deleted;
+    if db.current(&newest.key)? != (!gone).then_some(facts.head) {
+        return Err(LogError::Damaged(format!("{} does not stand as revision {} left it", newest.key, facts.head)));
+    }
+    Ok(())
+}
+
+fn initialize(db: &Db) -> Result<(), LogError> {
+    // The low half of a random UUID has its variant bits in it, so it is never 0.
+    let epoch = uuid::Uuid::new_v4().as_u64_pair().1;
+    let meta = db.family(Family::Meta)?;
+    let mut batch = WriteBatch::default();
+    batch.put_cf(meta, format::META_FORMAT, FORMAT.to_be_bytes());
+    batch.put_cf(meta, format::META_EPOCH, epoch.to_be_bytes());
+    batch.put_cf(meta, format::META_BASE, 0u64.to_be_bytes());
+    Ok(db.write(batch)?)
+}
+
+fn refused(dir: &Path, error: rocksdb::Error) -> OpenError {
+    let dir = dir.to_owned();
+    match error.kind() {
+        ErrorKind::IOError => OpenError::Io { dir, source: std::io::Error::other(error.into_string()) },
+        ErrorKind::InvalidArgument | ErrorKind::NotSupported => {
+            OpenError::Damaged { dir, detail: format!("RocksDB cannot open it: {error}") }
+        }
+        _ => OpenError::Damaged { dir, detail: error.into_string() },
+    }
+}
