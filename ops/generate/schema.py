@@ -230,7 +230,9 @@ def main():
     for kind in map(json.loads, (out / "kinds.jsonl").read_text().splitlines()):
         if kind["served"]:
             roots.append((kind["group"], kind["version"], kind["kind"]))
-    lines, names = [], [reader.definition(META, n) for n in ("APIResourceList", "Patch", "WatchEvent")]
+    lines, names = [], [reader.definition(META, n) for n in (
+        "APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "Patch", "WatchEvent")]
+    names.append("io.k8s.apimachinery.pkg.version.Info")
     for group, version, kind in roots + EXTRA:
         owner = folder_of(group, version)
         if kind not in reader.package(owner).structs:
