@@ -1,0 +1,160 @@
+//! What each identity may publish and hear: the table that the server enforces.
+
+use crate::subject::escape;
+use crate::{CONTROLLERS, Identity, Subjects};
+
+/// Subjects and patterns that are allowed; everything else is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// Where it may publish.
+    pub publish: Vec<String>,
+    /// What it may subscribe to.
+    pub subscribe: Vec<String>,
+}
+
+/// The conversations that a gateway begins with a node.
+const TO_NODE: &[&str] = &["exec", "attach", "logs", "portforward"];
+
+/// The management that the publisher needs of its stream; purging is among it, and nobody else may.
+const STREAM: &[&str] = &["INFO", "CREATE", "UPDATE", "PURGE", "DELETE", "MSG.GET"];
+
+/// The permissions of an identity.
+///
+/// Everyone hears its own inbox, and publishes into others' only under its own name, so that no answer can be forged.
+pub fn permissions(subjects: &Subjects, identity: &Identity) -> Permissions {
+    let mut p =
+        Permissions { publish: vec![subjects.answers_of(identity)], subscribe: vec![subjects.inbox_of(identity)] };
+    if !matches!(identity, Identity::Integrator(_)) {
+        p.subscribe.push(subjects.ctl_of(identity));
+    }
+    if identity.mirrors() {
+        p.publish.extend(["snapshot", "range"].map(|what| subjects.read(identity, what)));
+        p.publish.push(subjects.api_head(identity));
+        p.subscribe.extend([subjects.events_all(), subjects.head()]);
+    }
+    if identity.user().is_some() || identity.acts_for_others() {
+        p.publish.push(subjects.api_of(identity));
+    }
+    match identity {
+        Identity::Apiserver => {
+            p.publish.extend([subjects.events_all(), subjects.head(), "$JS.API.CONSUMER.>".to_owned()]);
+            p.publish.extend(STREAM.iter().map(|verb| format!("$JS.API.STREAM.{verb}.{}", subjects.stream())));
+            p.subscribe.extend([subjects.api_wildcard(), subjects.read_wildcard()]);
+        }
+        Identity::Gateway => p.publish.extend(TO_NODE.iter().map(|what| subjects.node_wildcard(what))),
+        Identity::Controllers => {
+            let each = CONTROLLERS.iter().map(|name| subjects.api_of(&Identity::Controller((*name).to_owned())));
+            p.publish.extend(each);
+            p.subscribe.push(subjects.node_wildcard("heartbeat"));
+        }
+        Identity::Feed => p.subscribe.push(subjects.node_wildcard("feed")),
+        Identity::Node(node) => {
+            p.publish.extend(["feed", "heartbeat"].map(|what| subjects.node(node, what)));
+            p.subscribe.extend(TO_NODE.iter().map(|what| subjects.node(node, what)));
+        }
+        Identity::Proxy(node) => p.publish.push(subjects.node(node, "feed")),
+        Identity::Ops => p.publish.push(subjects.ctl_wildcard()),
+        Identity::Integrator(name) => {
+            let (stream, consumer) = (subjects.stream(), escape(name));
+            p.publish.push(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"));
+            p.publish.push(format!("$JS.ACK.{stream}.{consumer}.>"));
+        }
+        Identity::Scheduler | Identity::Mirror | Identity::Controller(_) => {}
+    }
+    p
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verb;
+
+    /// Whether a NATS pattern covers a subject (or a pattern covers another that is no wider).
+    fn covers(pattern: &str, subject: &str) -> bool {
+        let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
+        loop {
+            match (pattern.next(), subject.next()) {
+                (Some(">"), Some(_)) | (None, None) => return true,
+                (Some("*"), Some(token)) if token != ">" => {}
+                (Some(a), Some(b)) if a == b => {}
+                _ => return false,
+            }
+        }
+    }
+
+    fn may_publish(identity: &Identity, subject: &str) -> bool {
+        permissions(&Subjects::new("c"), identity).publish.iter().any(|p| covers(p, subject))
+    }
+
+    fn may_hear(identity: &Identity, subject: &str) -> bool {
+        permissions(&Subjects::new("c"), identity).subscribe.iter().any(|p| covers(p, subject))
+    }
+
+    fn everyone() -> Vec<Identity> {
+        let named = [Identity::Node("n".into()), Identity::Proxy("n".into()), Identity::Integrator("i".into())];
+        Identity::FIXED.into_iter().chain(named).collect()
+    }
+
+    #[test]
+    fn nobody_speaks_under_anothers_name() {
+        let s = Subjects::new("c");
+        let controller = Identity::Controller("deployment-controller".into());
+        for a in everyone() {
+            for b in everyone() {
+                let own = a == b;
+                let write = s.api(&b, Verb::Create, "", "pods");
+                assert!(own || !may_publish(&a, &write), "{a} writes as {b}");
+                assert_eq!(
+                    may_publish(&a, &s.inbox(&Identity::Gateway, &b.token(), "x", "r1")),
+                    own,
+                    "{a} answers as {b}"
+                );
+                assert_eq!(may_hear(&a, &s.inbox(&b, "apiserver", "x", "r1")), own, "{a} reads the inbox of {b}");
+            }
+            let as_controller = may_publish(&a, &s.api(&controller, Verb::Create, "", "pods"));
+            assert_eq!(as_controller, a == Identity::Controllers, "{a} writes as a controller");
+        }
+    }
+
+    #[test]
+    fn only_the_apiserver_publishes_events_and_touches_the_stream() {
+        let s = Subjects::new("c");
+        for a in everyone() {
+            let may = a == Identity::Apiserver;
+            assert_eq!(may_publish(&a, "cox.c.events.core.pods.default.x"), may, "{a}");
+            assert_eq!(may_publish(&a, &s.head()), may, "{a}");
+            assert_eq!(may_publish(&a, "$JS.API.STREAM.PURGE.cox-c-events"), may, "{a}");
+            assert_eq!(may_hear(&a, &s.api_wildcard()), may, "{a}");
+        }
+    }
+
+    #[test]
+    fn a_node_sees_its_own_segment_only_and_has_no_jetstream() {
+        let s = Subjects::new("c");
+        let node = Identity::Node("n".into());
+        assert!(may_publish(&node, &s.node("n", "heartbeat")) && may_publish(&node, &s.node("n", "feed")));
+        assert!(!may_publish(&node, &s.node("m", "heartbeat")) && !may_publish(&node, &s.node("n", "exec")));
+        assert!(may_hear(&node, &s.node("n", "exec")) && !may_hear(&node, &s.node("m", "exec")));
+        assert!(!may_hear(&node, &s.events_all()) && !may_publish(&node, &s.read(&node, "snapshot")));
+        assert!(permissions(&s, &node).publish.iter().all(|p| !p.starts_with('$')));
+    }
+
+    #[test]
+    fn only_a_gateway_starts_exec_and_only_ops_controls() {
+        let s = Subjects::new("c");
+        for a in everyone() {
+            assert_eq!(may_publish(&a, &s.node("n", "exec")), a == Identity::Gateway, "{a}");
+            assert_eq!(may_publish(&a, &s.ctl(&Identity::Scheduler, "tree")), a == Identity::Ops, "{a}");
+        }
+    }
+
+    #[test]
+    fn an_integrator_takes_from_its_own_consumer_only() {
+        let integrator = Identity::Integrator("shop".into());
+        assert!(may_publish(&integrator, "$JS.API.CONSUMER.MSG.NEXT.cox-c-events.shop"));
+        assert!(!may_publish(&integrator, "$JS.API.CONSUMER.MSG.NEXT.cox-c-events.other"));
+        assert!(!may_publish(&integrator, "$JS.API.CONSUMER.CREATE.cox-c-events"));
+        assert!(!may_publish(&integrator, "$JS.API.DIRECT.GET.cox-c-events"));
+        assert!(!may_hear(&integrator, "cox.c.events.core.secrets.a.b"));
+    }
+}
