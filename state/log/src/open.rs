@@ -32,7 +32,13 @@ pub(crate) fn make(dir: &Path) -> Result<(), OpenError> {
 
 /// Opens the database of a data directory whose lock is held.
 pub(crate) fn open(dir: &Path, options: &Options) -> Result<(Db, Facts), OpenError> {
-    let db = Db::open(&folder(dir), options).map_err(|error| refused(dir, error))?;
+    let folder = folder(dir);
+    // RocksDB would start an empty database beside the remains, and the next opening would take it for the log.
+    let remains = std::fs::read_dir(&folder).is_ok_and(|mut files| files.next().is_some());
+    if remains && !folder.join("CURRENT").exists() {
+        return Err(OpenError::Damaged { dir: dir.to_owned(), detail: "log/CURRENT is missing".to_owned() });
+    }
+    let db = Db::open(&folder, options).map_err(|error| refused(dir, error))?;
     let facts = facts(dir, &db)?;
     Ok((db, facts))
 }
