@@ -30,6 +30,8 @@ SPECIAL = {
 # Kinds that travel but are no resource of their own.
 EXTRA = [
     ("autoscaling", "v1", "Scale"), ("policy", "v1", "Eviction"), ("authentication.k8s.io", "v1", "TokenRequest"),
+    # What autoscaling/v1 keeps in annotations of the fields that only v2 has.
+    *[("autoscaling", "v1", k) for k in ("MetricSpec", "MetricStatus", "HorizontalPodAutoscalerCondition")],
     *[("meta.k8s.io", "v1", k) for k in (
         "DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions", "ListOptions", "Status",
         "PartialObjectMetadata")],

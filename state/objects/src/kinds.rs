@@ -4,12 +4,14 @@ use serde::Deserialize;
 
 use crate::{Kind, Kinds, Resource, Subresource};
 
+pub mod convert;
+
 /// One kind a line, in discovery order; made by `ops/generate/kinds.py` from recorded discovery documents.
 const TABLE: &str = include_str!("../data/kinds.jsonl");
 
 /// All built-in kinds, in the order in which Kubernetes' discovery lists them.
 ///
-/// `events.k8s.io/v1` shares its storage with core `v1` Event, `autoscaling/v1` with `autoscaling/v2`.
+/// `events.k8s.io/v1` shares its storage with core `v1` Event, `autoscaling/v1` with `autoscaling/v2`; see [`convert`].
 pub fn builtin() -> Kinds {
     Kinds::new(TABLE.lines().map(|line| Row::parse(line).into()))
 }

@@ -8,6 +8,7 @@ mod excerpt;
 mod reader;
 mod table;
 mod time;
+mod write;
 mod zero;
 
 use std::sync::OnceLock;
@@ -17,6 +18,7 @@ use serde_json::Value;
 pub use decode::{DecodeError, Decoded, Identity, check, decode, duplicates, identify};
 pub use excerpt::excerpt;
 pub use reader::SyntaxError;
+pub use write::text;
 
 pub(crate) use decode::{base64, quantity};
 pub(crate) use time::{micros_at, seconds_at};

@@ -1,0 +1,74 @@
+//! Conversion between the served versions of a kind and the one that is stored.
+//!
+//! Nearly every kind is stored as it is served. The two that are not: `events.k8s.io/v1` Event, whose fields have other
+//! names than core's, and `autoscaling/v1` HorizontalPodAutoscaler, which keeps in annotations what only `v2` has fields for.
+
+mod autoscaler;
+
+use serde_json::{Map, Value};
+
+use crate::Kind;
+
+/// The fields of an Event that have another name: in core, in `events.k8s.io`.
+const EVENT: [(&str, &str); 7] = [
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("source", "deprecatedSource"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("count", "deprecatedCount"),
+    ("reportingComponent", "reportingController"),
+];
+
+/// Whether objects of a kind are stored in another form than they are served in.
+pub fn differs(kind: &Kind) -> bool {
+    event(kind) || autoscaler(kind)
+}
+
+/// The stored form of an object that was sent as `kind`.
+pub fn to_stored(kind: &Kind, mut value: Value) -> Value {
+    if let Some(fields) = value.as_object_mut().filter(|_| differs(kind)) {
+        if event(kind) {
+            rename(fields, EVENT.iter().map(|(core, events)| (*events, *core)));
+            fields.insert("apiVersion".to_owned(), Value::from("v1"));
+        } else {
+            autoscaler::to_v2(fields);
+            fields.insert("apiVersion".to_owned(), Value::from("autoscaling/v2"));
+        }
+    }
+    value
+}
+
+/// A stored object as `kind` serves it.
+pub fn from_stored(kind: &Kind, mut value: Value) -> Value {
+    if let Some(fields) = value.as_object_mut().filter(|_| differs(kind)) {
+        if event(kind) {
+            rename(fields, EVENT);
+        } else {
+            autoscaler::to_v1(fields);
+        }
+        fields.insert("apiVersion".to_owned(), Value::from(kind.api_version()));
+    }
+    value
+}
+
+fn event(kind: &Kind) -> bool {
+    kind.group == "events.k8s.io"
+}
+
+fn autoscaler(kind: &Kind) -> bool {
+    kind.group == "autoscaling" && kind.version == "v1" && kind.kind == "HorizontalPodAutoscaler"
+}
+
+/// Gives fields their new names. What is only written when set in one version is always written in the other: empty
+/// reporters, sources and times are left to [`crate::schema::check`], which knows both.
+fn rename(fields: &mut Map<String, Value>, names: impl IntoIterator<Item = (&'static str, &'static str)>) {
+    for (from, to) in names {
+        if let Some(value) = fields.remove(from) {
+            fields.insert(to.to_owned(), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
