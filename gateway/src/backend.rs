@@ -1,0 +1,74 @@
+//! The port to what the gateway forwards to: the apiserver for writes and the head, nodes for conversations.
+
+use bytes::Bytes;
+use cox_bus::{ApiReply, ApiRequest, Bus, CallError, SinkHalf, SourceHalf, StreamError};
+use cox_objects::Position;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+/// What stands behind the gateway. The bus, or something in memory in tests.
+pub trait Backend: Send + Sync + 'static {
+    /// Sends a write and waits for its answer, until its deadline.
+    fn call<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiReply, CallError>>;
+
+    /// The newest committed position.
+    fn head(&self, deadline: Instant) -> BoxFuture<'_, Result<Position, CallError>>;
+
+    /// Opens a conversation with a node; `what` is one of [`cox_bus::node::subject`].
+    fn open<'a>(&'a self, node: &'a str, what: &'a str, hello: Bytes) -> BoxFuture<'a, Result<Conversation, StreamError>>;
+}
+
+/// Both halves of a conversation with a node.
+pub struct Conversation {
+    /// Towards the node.
+    pub sink: Box<dyn Sink>,
+    /// From the node.
+    pub source: Box<dyn Source>,
+}
+
+/// The half towards the node.
+pub trait Sink: Send {
+    /// Sends a message; waits while the node reads slowly.
+    fn send(&mut self, message: Bytes) -> BoxFuture<'_, Result<(), StreamError>>;
+    /// Says that nothing more comes.
+    fn close(&mut self) -> BoxFuture<'_, Result<(), StreamError>>;
+}
+
+/// The half from the node.
+pub trait Source: Send {
+    /// The next message; none at the end.
+    fn recv(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, StreamError>>;
+}
+
+impl Backend for Bus {
+    fn call<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiReply, CallError>> {
+        Box::pin(Bus::call(self, request))
+    }
+
+    fn head(&self, deadline: Instant) -> BoxFuture<'_, Result<Position, CallError>> {
+        Box::pin(Bus::head(self, deadline))
+    }
+
+    fn open<'a>(&'a self, node: &'a str, what: &'a str, hello: Bytes) -> BoxFuture<'a, Result<Conversation, StreamError>> {
+        Box::pin(async move {
+            let (sink, source) = Bus::open(self, self.subjects().node(node, what), hello).await?.split();
+            Ok(Conversation { sink: Box::new(sink), source: Box::new(source) })
+        })
+    }
+}
+
+impl Sink for SinkHalf {
+    fn send(&mut self, message: Bytes) -> BoxFuture<'_, Result<(), StreamError>> {
+        Box::pin(SinkHalf::send(self, message))
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, Result<(), StreamError>> {
+        Box::pin(SinkHalf::close(self))
+    }
+}
+
+impl Source for SourceHalf {
+    fn recv(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, StreamError>> {
+        Box::pin(SourceHalf::recv(self))
+    }
+}

@@ -1,0 +1,78 @@
+//! A read never shares a question that was sent before it came, and shares one that was not.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use cox_bus::{ApiReply, ApiRequest, StreamError};
+use cox_mirror::Limits;
+use cox_objects::Epoch;
+
+use super::*;
+use crate::backend::Conversation;
+
+/// Its head is as many as there were questions; an answer takes a while.
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+impl Backend for Counting {
+    fn call<'a>(&'a self, _: &'a ApiRequest) -> BoxFuture<'a, Result<ApiReply, CallError>> {
+        unreachable!("a fence writes nothing")
+    }
+
+    fn head(&self, _: Instant) -> BoxFuture<'_, Result<Position, CallError>> {
+        let revision = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(Position { epoch: Epoch(1), revision })
+        })
+    }
+
+    fn open<'a>(&'a self, _: &'a str, _: &'a str, _: Bytes) -> BoxFuture<'a, Result<Conversation, StreamError>> {
+        unreachable!("a fence talks to no node")
+    }
+}
+
+fn fence(revision: u64) -> (Fence, Arc<Counting>) {
+    let backend = Arc::new(Counting::default());
+    let mirror = Mirror::new(Limits::default());
+    mirror.update(|state| state.reset(Position { epoch: Epoch(1), revision }, []));
+    (Fence::new(backend.clone(), mirror, Duration::from_millis(300)), backend)
+}
+
+#[tokio::test]
+async fn readers_share_a_question_that_is_not_sent_yet() {
+    let (fence, backend) = fence(100);
+    let all = futures::future::join_all((0..64).map(|_| fence.pass())).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(backend.0.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_later_reader_asks_again() {
+    let (fence, backend) = fence(100);
+    let early = tokio::spawn({
+        let fence = fence.clone();
+        async move { fence.pass().await }
+    });
+    while backend.0.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fence.pass().await.unwrap(), 2);
+    assert_eq!(early.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn one_who_leaves_does_not_strand_the_others() {
+    let (fence, _) = fence(100);
+    let mut first = Box::pin(fence.pass());
+    assert!(futures::poll!(&mut first).is_pending());
+    let second = fence.pass();
+    drop(first);
+    assert_eq!(second.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_mirror_that_stays_behind_is_a_504() {
+    let (fence, _) = fence(0);
+    assert_eq!(fence.pass().await.unwrap_err().code, 504);
+}
