@@ -18,7 +18,7 @@ use serde_json::Value;
 pub use decode::{DecodeError, Decoded, Identity, check, decode, duplicates, identify};
 pub use excerpt::excerpt;
 pub use reader::SyntaxError;
-pub use write::text;
+pub use write::{patched_text, text};
 
 pub(crate) use decode::{base64, quantity};
 pub(crate) use time::{micros_at, seconds_at};

@@ -11,6 +11,38 @@ pub fn text(value: &Value, owner: &Type) -> String {
     out
 }
 
+/// The text of what a JSON or merge patch made, as Kubernetes quotes it when it does not decode: what the patch touched has
+/// its keys sorted, the rest is as it was written before.
+pub fn patched_text(before: &Value, after: &Value, owner: &Type) -> String {
+    let mut out = String::new();
+    touched(&mut out, Some(before), after, Some(owner), None);
+    out
+}
+
+fn touched(out: &mut String, before: Option<&Value>, after: &Value, owner: Option<&Type>, shape: Option<&Shape>) {
+    let owner = owner.or_else(|| shape.and_then(Shape::as_struct));
+    // Only the root has no shape; a patch always touches it.
+    match after.as_object().filter(|_| shape.is_none() || before != Some(after)) {
+        Some(fields) => {
+            let mut names: Vec<&String> = fields.keys().collect();
+            names.sort();
+            out.push('{');
+            let mut first = true;
+            for name in names {
+                let inner = match owner {
+                    Some(owner) => owner.field(name).map(|f| &f.shape),
+                    None => shape.and_then(Shape::inner),
+                };
+                key(out, name, &mut first);
+                let (old, new) = (before.and_then(|b| b.get(name)), fields.get(name).unwrap_or(&Value::Null));
+                touched(out, old, new, None, inner.or(Some(&Shape::Any)));
+            }
+            out.push('}');
+        }
+        None => write(out, after, shape.unwrap_or(&Shape::Any)),
+    }
+}
+
 fn object(out: &mut String, value: &Value, owner: &Type) {
     let Some(fields) = value.as_object() else { return out.push_str(&value.to_string()) };
     out.push('{');

@@ -133,7 +133,12 @@ fn agrees(before: &Value, patch: &Value, answer: &Value, what: &str) -> bool {
     };
     match apply(&plain(before.clone()), patch, owner) {
         Err(error) => assert_eq!(answer["message"], error.to_string(), "{what}"),
-        Ok(_) if answer["kind"] == "Status" => return false,
+        Ok(made) if answer["kind"] == "Status" => {
+            let message = answer["message"].as_str().unwrap();
+            let Some((_, why)) = message.split_once("strict decoding error: ") else { return false };
+            assert_eq!(schema::check(&made, owner).unwrap().strict.join(", "), why, "{what}");
+            assert!(message.contains(&format!("Invalid value: {:?}", printed(patch))), "{what}: {message}");
+        }
         Ok(made) => {
             let Ok(made) = schema::check(&made, owner) else { return false };
             let answer = plain(answer.clone());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::kinds;
-use crate::schema::{decode, excerpt, identify, schema};
+use crate::schema::{decode, excerpt, identify, patched_text, schema};
 
 pub(super) fn cases(area: &str) -> Vec<(PathBuf, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/oracle/cases").join(area);
@@ -116,6 +116,58 @@ fn warnings_are_as_recorded() {
         }
     }
     assert!(seen >= 5, "only {seen} warnings were recorded");
+}
+
+/// What a patch made is quoted as recorded: sorted where the patch went, in declared order elsewhere.
+#[test]
+fn patched_objects_are_quoted_as_recorded() {
+    let mut seen = 0;
+    for (path, case) in cases("patch") {
+        for step in case["steps"].as_array().unwrap() {
+            let message = step["response"]["body"]["message"].as_str().unwrap_or("");
+            let quoted = message.strip_prefix(" \"\" is invalid: patch: Invalid value: ").unwrap_or("");
+            let Some(end) = quoted.rfind("}\": ").filter(|_| quoted.starts_with("\"{")) else { continue };
+            let text: String = serde_json::from_str(&quoted[..end + 2]).unwrap();
+            let after: Value = serde_json::from_str(&text).unwrap();
+            let (version, kind) = (after["apiVersion"].as_str().unwrap(), after["kind"].as_str().unwrap());
+            let Some(owner) = schema().named(version, kind) else { continue };
+            let what = format!("{} {}", path.display(), step["id"]);
+            let before = before(&after, step);
+            assert_eq!(patched_text(&before, &after, owner), text, "{what}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 4, "only {seen} quotes were recorded");
+}
+
+/// An object that differs from the patched one where the patch went.
+fn before(after: &Value, step: &Value) -> Value {
+    fn differ(value: &mut Value, patch: &Value) {
+        match (value, patch) {
+            (Value::Object(fields), Value::Object(changes)) => {
+                for (name, change) in changes {
+                    match change.as_object().is_some_and(|c| !c.is_empty()) {
+                        true => fields.get_mut(name).into_iter().for_each(|value| differ(value, change)),
+                        false => drop(fields.remove(name)),
+                    }
+                }
+            }
+            (value, _) => *value = Value::from("before"),
+        }
+    }
+    let mut before = after.clone();
+    match &step["body"] {
+        Value::Array(operations) => {
+            for path in operations.iter().filter_map(|o| o["path"].as_str()) {
+                before.pointer_mut(path).into_iter().for_each(|value| *value = Value::from("before"));
+            }
+        }
+        body => match body.get("$text").and_then(Value::as_str) {
+            Some(text) => differ(&mut before, &serde_json::from_str(text).unwrap()),
+            None => differ(&mut before, body),
+        },
+    }
+    before
 }
 
 /// Objects that the server answered are what reading them makes of them: what may be empty, what is always there.
