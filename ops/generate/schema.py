@@ -42,7 +42,7 @@ class Package:
     """The type declarations of one Go package, by name."""
 
     def __init__(self, key, folder):
-        self.key, self.structs, self.aliases = key, {}, {}
+        self.key, self.structs, self.aliases, self.constants = key, {}, {}, {}
         for path in sorted(folder.glob("*.go")):
             if path.name.endswith("_test.go") or path.name.startswith(("zz_", "generated")):
                 continue
@@ -50,6 +50,7 @@ class Package:
             imports = {}
             for alias, target in re.findall(r'^\s*(?:import\s+)?(\w+)?\s*"(k8s\.io/[^"]+)"', text, re.M):
                 imports[alias or target.rsplit("/", 1)[1]] = target
+            self.constants.update(re.findall(r'^\t(\w+)\s+\w+\s*=\s*("[^"]*")$', text, re.M))
             for name, body in re.findall(r"^type (\w+) struct \{\n(.*?)^\}", text, re.M | re.S):
                 self.structs[name] = (body, imports)
             for name, target in re.findall(r"^type (\w+) ((?:\[\]|map\[|\*)?[\w.\]\[]+)$", text, re.M):
@@ -182,8 +183,9 @@ class Reader:
         if said.get("x-kubernetes-map-type"):
             flags.append("l=" + said["x-kubernetes-map-type"])
         default = next((m[1] for m in (re.match(r"\+default=(.*)", c) for c in comment) if m), None)
-        if default and not default.startswith("ref("):
-            flags.append("d=" + default)
+        if default:
+            named = re.match(r"ref\((\w+)\)", default)
+            flags.append("d=" + (self.package(owner).constants[named[1]] if named else default))
         return name, kind, int(number[1]) if number else 0, flags
 
 

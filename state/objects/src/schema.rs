@@ -4,6 +4,7 @@
 //! strategic merge patches and anything that walks objects by their types live off it.
 
 mod decode;
+mod defaults;
 mod excerpt;
 mod reader;
 mod table;
@@ -16,6 +17,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 pub use decode::{DecodeError, Decoded, Identity, check, decode, duplicates, identify};
+pub use defaults::defaults;
 pub use excerpt::excerpt;
 pub use reader::SyntaxError;
 pub use write::{patched_text, text};

@@ -96,6 +96,18 @@ fn type_errors_name_the_innermost_struct_and_all_fields() {
 }
 
 #[test]
+fn declared_defaults_are_filled_in_where_nothing_is_set() {
+    let body = r#"{"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","ports":[{"containerPort":1},
+        {"containerPort":2,"protocol":"UDP"}]}],"volumes":[{"name":"v","azureDisk":{"diskName":"d","diskURI":"u","readOnly":true}}]}}"#;
+    let mut pod = read("v1", "Pod", body).unwrap().value;
+    super::defaults(&mut pod, type_of("v1", "Pod"));
+    let ports = json!([{"containerPort": 1, "protocol": "TCP"}, {"containerPort": 2, "protocol": "UDP"}]);
+    assert_eq!(pod["spec"]["containers"][0]["ports"], ports);
+    let disk = json!({"diskName": "d", "diskURI": "u", "cachingMode": "ReadWrite", "fsType": "ext4", "readOnly": true, "kind": "Shared"});
+    assert_eq!(pod["spec"]["volumes"][0]["azureDisk"], disk);
+}
+
+#[test]
 fn deep_nesting_is_refused_and_not_a_crash() {
     let body = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(identify(body.as_bytes()).unwrap_err().to_string().ends_with("exceeded max depth"));
