@@ -1,3 +1,5 @@
+//! The table of kinds agrees with recorded discovery, and views with what they are views of.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! The documents: complete, consistent, and with what kubectl looks for.
+
 use serde_json::Value;
 
 use super::{document, index};

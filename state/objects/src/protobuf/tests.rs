@@ -1,3 +1,5 @@
+//! Protobuf bodies: recorded ones, built ones, damaged ones.
+
 use std::path::Path;
 
 use base64::Engine;

@@ -1,3 +1,5 @@
+//! Bodies read by their types: what is kept, written, found and refused.
+
 use serde_json::{Value, json};
 
 use super::{Shape, decode, duplicates, excerpt, identify, schema};

@@ -1,3 +1,5 @@
+//! Views of stored kinds lose nothing on the way out and back.
+
 use serde_json::{Value, json};
 
 use super::{differs, from_stored, to_stored};

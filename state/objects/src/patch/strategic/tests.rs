@@ -1,3 +1,5 @@
+//! Strategic merge patches: the rules, the recordings, and laws that hold for all lists.
+
 use std::path::Path;
 
 use proptest::prelude::*;

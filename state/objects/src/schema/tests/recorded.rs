@@ -82,7 +82,8 @@ fn refusals_are_worded_as_recorded() {
 fn in_order(recorded: &str, found: &[String]) -> String {
     let mut order: Vec<&str> = recorded.trim_start_matches("strict decoding error: ").split(", ").collect();
     let mut sorted = found.to_vec();
-    (order.sort(), sorted.sort());
+    order.sort_unstable();
+    sorted.sort();
     if order == sorted { recorded.to_owned() } else { format!("strict decoding error: {}", found.join(", ")) }
 }
 
