@@ -89,9 +89,9 @@ pub(crate) fn encode(
         put("ce-causationid", trigger_text(trigger));
     }
     if !cause.folded.is_empty() {
-        // A timer's name may hold anything, so each is escaped before they are joined.
+        // A timer's name may hold anything; an escaped one holds no space.
         let folded: Vec<String> = cause.folded.iter().map(|t| crate::subject::escape(&trigger_text(t))).collect();
-        put("ce-folded", folded.join(","));
+        put("ce-folded", folded.join(" "));
     }
     if let Some(traceparent) = &cause.traceparent {
         put("traceparent", traceparent.clone());
@@ -216,7 +216,7 @@ fn trigger(text: &str) -> Option<Trigger> {
 }
 
 fn folded(text: &str) -> Option<Vec<Trigger>> {
-    text.split(',').map(|t| trigger(&crate::subject::unescape(t)?)).collect()
+    text.split(' ').map(|t| trigger(&crate::subject::unescape(t)?)).collect()
 }
 
 fn change_text(change: Change) -> &'static str {

@@ -209,3 +209,29 @@ fn serves(pid: Pid, conf: &Path) -> bool {
     let wanted = conf.as_os_str().as_encoded_bytes();
     line.split(|b| *b == 0).any(|argument| argument == wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_was_left_behind_is_ended_and_a_stranger_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pid_file, conf) = (dir.path().join("pid"), dir.path().join("conf"));
+        let sleeper = |argument: &Path| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "while :; do sleep 0.1; done"]).arg(argument).spawn().unwrap()
+        };
+        let mut stranger = sleeper(Path::new("other"));
+        fs::write(&pid_file, stranger.id().to_string()).unwrap();
+        end_stale(&pid_file, &conf).await;
+        assert!(stranger.try_wait().unwrap().is_none(), "its number is another's by now");
+
+        let mut left = sleeper(&conf);
+        fs::write(&pid_file, left.id().to_string()).unwrap();
+        end_stale(&pid_file, &conf).await;
+        assert!(!left.wait().unwrap().success());
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+    }
+}

@@ -54,6 +54,7 @@ pub(super) struct Core {
     heard: Instant,
     spoke: Instant,
     generation: u64,
+    bounces: u32,
 }
 
 fn cost(message: usize) -> u64 {
@@ -79,6 +80,7 @@ impl Core {
             heard: now,
             spoke: now,
             generation,
+            bounces: 0,
         }
     }
 
@@ -143,7 +145,11 @@ impl Core {
 
     /// A frame arrived.
     pub(super) fn receive(&mut self, frame: Frame, now: Instant) {
+        if frame == Frame::Nobody {
+            return self.bounced();
+        }
         self.heard = now;
+        self.bounces = 0;
         match frame {
             Frame::Data(number, message) => {
                 if self.in_order(number) {
@@ -173,9 +179,18 @@ impl Core {
                 }
             }
             Frame::Gone => self.break_off(StreamError::Lost),
-            Frame::Nobody => self.break_off(StreamError::NobodyServes(String::new())),
-            // The shell has taken it: it knows addresses.
-            Frame::Accept { .. } => {}
+            // Taken above, and by the shell, which knows addresses.
+            Frame::Nobody | Frame::Accept { .. } => {}
+        }
+    }
+
+    /// Nobody was there to take what this side said. A peer that is only reconnecting is back before the next heartbeat.
+    fn bounced(&mut self) {
+        self.bounces += 1;
+        if !self.is_open() {
+            self.break_off(StreamError::NobodyServes(String::new()));
+        } else if self.bounces > 1 {
+            self.break_off(StreamError::Lost);
         }
     }
 

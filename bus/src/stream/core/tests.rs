@@ -62,12 +62,8 @@ fn a_peer_that_ignores_its_credit_is_cut_off() {
     for number in 0..20 {
         b.receive(Frame::Data(number, Bytes::from_static(&[0; 100])), now);
     }
-    let mut last = None;
-    while let Some(Ok(Some(_))) = {
-        last = b.take();
-        last.clone()
-    } {}
-    assert_eq!(last, Some(Err(StreamError::Protocol("more than its credit"))));
+    let end = std::iter::from_fn(|| b.take()).find(Result::is_err);
+    assert_eq!(end, Some(Err(StreamError::Protocol("more than its credit"))));
 }
 
 #[test]
@@ -129,6 +125,21 @@ fn silence_is_broken_by_heartbeats_and_breaks_the_stream_without() {
     assert_eq!(a.tick(now + SILENCE, 2), Tick::Broken);
     assert_eq!(a.take(), Some(Err(StreamError::Silent)));
     assert_eq!(a.tick(now + SILENCE, 2), Tick::Nothing);
+}
+
+#[test]
+fn a_peer_that_is_not_there_twice_is_gone_and_one_that_comes_back_is_not() {
+    let now = Instant::now();
+    let mut a = core(now);
+    a.receive(Frame::Nobody, now);
+    a.receive(Frame::State { sent: 0, consumed: 0 }, now);
+    a.receive(Frame::Nobody, now);
+    assert_eq!(a.take(), None);
+    a.receive(Frame::Nobody, now);
+    assert_eq!(a.take(), Some(Err(StreamError::Lost)));
+    let mut opening = Core::new(WINDOW, 1, now);
+    opening.receive(Frame::Nobody, now);
+    assert!(matches!(opening.sendable(), Err(StreamError::NobodyServes(_))));
 }
 
 #[derive(Clone, Debug)]
