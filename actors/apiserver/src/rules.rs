@@ -6,13 +6,17 @@
 //! Flow of a write: `default_object`, admission (for a Service first `prepare_allocation`), `prepare_*`, `validate_*`, `warnings`.
 
 mod addresses;
+mod autoscaler;
 mod check;
 mod claim;
 mod cluster;
 mod config;
 mod event;
+mod limits;
 mod meta;
+mod network;
 mod pod;
+mod policies;
 mod prepare;
 mod print;
 mod rbac;
@@ -20,6 +24,7 @@ mod read;
 mod resources;
 mod selector;
 mod service;
+mod storage;
 mod workloads;
 
 use cox_objects::{FieldError, Kind, Path};
@@ -44,6 +49,27 @@ pub fn default_object(kind: &Kind, object: &mut Value, _old: Option<&Value>) {
         ("scheduling.k8s.io", "PriorityClass") => cluster::classes::priority_defaults(object),
         ("node.k8s.io", "RuntimeClass") => cluster::classes::runtime_defaults(object),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => rbac::binding_defaults(object),
+        ("apps", "DaemonSet") => workloads::daemon_set::defaults(object),
+        ("apps", "StatefulSet") => workloads::stateful_set::defaults(object),
+        ("batch", "Job") => workloads::batch::job::defaults(object),
+        ("batch", "CronJob") => workloads::batch::cron_job::defaults(object),
+        ("networking.k8s.io", "IngressClass") => network::ingress::class_defaults(object),
+        ("networking.k8s.io", "NetworkPolicy") => network::policy::defaults(object),
+        ("", "PersistentVolume") => storage::volume::defaults(object),
+        ("", "PersistentVolumeClaim") => storage::persistent_claim::defaults(object),
+        ("storage.k8s.io", "StorageClass") => storage::classes::defaults(object),
+        ("storage.k8s.io", "CSIDriver") => storage::classes::driver_defaults(object),
+        ("", "LimitRange") => limits::range::defaults(object),
+        ("", "ResourceQuota") => limits::quota::defaults(object),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::defaults(object, &kind.version),
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration") => policies::webhooks(object, true),
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration") => policies::webhooks(object, false),
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => policies::admission_policy(object, true),
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => policies::admission_policy(object, false),
+        ("admissionregistration.k8s.io", _) => policies::policy_binding(object),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => policies::flow_schema(object),
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => policies::priority_level(object),
+        ("apiregistration.k8s.io", "APIService") => policies::api_service(object),
         _ => {}
     }
 }
@@ -96,6 +122,22 @@ fn content(errors: &mut Vec<FieldError>, kind: &Kind, object: &Value) {
         ("events.k8s.io", "Event") => event::validate(errors, object, true),
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => rbac::validate_role(errors, object, kind.namespaced),
         ("rbac.authorization.k8s.io", _) => rbac::validate_binding(errors, object, kind.namespaced),
+        ("apps", "DaemonSet") => workloads::daemon_set::validate(errors, object),
+        ("apps", "StatefulSet") => workloads::stateful_set::validate(errors, object),
+        ("apps", "ControllerRevision") => workloads::revision::validate(errors, object),
+        ("batch", "Job") => workloads::batch::job::validate(errors, object),
+        ("batch", "CronJob") => workloads::batch::cron_job::validate(errors, object),
+        ("policy", "PodDisruptionBudget") => workloads::disruption::validate(errors, object),
+        ("networking.k8s.io", "Ingress") => network::ingress::validate(errors, object),
+        ("networking.k8s.io", "IngressClass") => network::ingress::validate_class(errors, object),
+        ("networking.k8s.io", "NetworkPolicy") => network::policy::validate(errors, object),
+        ("", "PersistentVolume") => storage::volume::validate(errors, object),
+        ("", "PersistentVolumeClaim") => storage::persistent_claim::validate(errors, object),
+        ("storage.k8s.io", "StorageClass") => storage::classes::validate(errors, object),
+        ("storage.k8s.io", "CSIDriver") => storage::classes::validate_driver(errors, object),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::validate(errors, object),
+        ("", "LimitRange") => limits::range::validate(errors, object),
+        ("", "ResourceQuota") => limits::quota::validate(errors, object),
         _ => {}
     }
 }
@@ -126,6 +168,17 @@ pub fn validate_update(kind: &Kind, subresource: &str, object: &Value, old: &Val
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             rbac::validate_binding_update(errors, object, old, kind.namespaced);
         }
+        ("apps", "DaemonSet") => workloads::daemon_set::validate_update(errors, subresource, object, old),
+        ("apps", "StatefulSet") => workloads::stateful_set::validate_update(errors, subresource, object, old),
+        ("apps", "ControllerRevision") => workloads::revision::validate_update(errors, object, old),
+        ("batch", "Job") => workloads::batch::job::validate_update(errors, subresource, object, old),
+        ("networking.k8s.io", "Ingress") => network::ingress::validate_update(errors, subresource, object),
+        ("networking.k8s.io", "IngressClass") => network::ingress::validate_class_update(errors, object, old),
+        ("", "PersistentVolume") => storage::volume::validate_update(errors, subresource, object, old),
+        ("", "PersistentVolumeClaim") => storage::persistent_claim::validate_update(errors, subresource, object, old),
+        ("storage.k8s.io", "StorageClass") => storage::classes::validate_update(errors, object, old),
+        ("storage.k8s.io", "CSIDriver") => storage::classes::validate_driver_update(errors, object, old),
+        ("", "ResourceQuota") => limits::quota::validate_update(errors, subresource, object, old),
         _ if status => {}
         _ => content(errors, kind, object),
     }
@@ -144,6 +197,11 @@ pub fn warnings(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<String>
         }
         ("", "Service") => service::warnings(object),
         ("", "Secret") => config::secret::warnings(object),
+        ("", "PersistentVolume") => storage::volume::warnings(object),
+        ("", "PersistentVolumeClaim") => storage::persistent_claim::warnings(object),
+        ("storage.k8s.io", "CSIDriver") => storage::classes::driver_warnings(object),
+        ("", "ResourceQuota") => limits::quota::warnings(object),
+        ("networking.k8s.io", "Ingress") => network::ingress::warnings(object),
         ("", "Endpoints") => {
             vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
         }

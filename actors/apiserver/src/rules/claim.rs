@@ -64,10 +64,7 @@ fn storage(errors: &mut Errors, spec: &Value, path: &Path) {
     let requests = spec.at("resources").at("requests");
     match requests.get("storage") {
         None => errors.push(FieldError::required(&at.key("storage"), "")),
-        Some(size) => {
-            resources::value(errors, "storage", size, &at.key("storage"));
-            positive(errors, size, &at.key("storage"));
-        }
+        Some(size) => positive(errors, size, &at.key("storage")),
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) mod spec;
 pub(crate) mod spread;
 mod status;
 mod update;
-mod volumes;
+pub(crate) mod volumes;
 pub(crate) mod warnings;
 
 use cox_objects::{FieldError, Path};

@@ -4,7 +4,7 @@ use cox_objects::Kind;
 use serde_json::{Value, json};
 
 use super::read::{Fill, Read, same};
-use super::{addresses, cluster, config, meta, pod, service, workloads};
+use super::{addresses, cluster, config, meta, pod, service, storage, workloads};
 
 /// Takes out of a new object what a creation may not set, and gives it its first status and generation.
 pub(super) fn create(kind: &Kind, object: &mut Value, now: &str) {
@@ -17,6 +17,9 @@ pub(super) fn create(kind: &Kind, object: &mut Value, now: &str) {
         ("", "ReplicationController") => return workloads::controller::prepare_create(object),
         ("apps", "ReplicaSet") => return workloads::replica_set::prepare_create(object),
         ("apps", "Deployment") => return workloads::deployment::prepare_create(object),
+        ("apps", "DaemonSet") => workloads::daemon_set::prepare_create(object),
+        ("batch", "Job") => workloads::batch::job::prepare_create(object),
+        ("", "PersistentVolumeClaim") => storage::persistent_claim::prepare(object),
         // A node registers itself, status and all.
         ("", "Node") => return,
         _ => {}
@@ -77,6 +80,8 @@ pub(super) fn update(kind: &Kind, subresource: &str, object: &mut Value, old: &V
         ("", "Namespace") => return cluster::namespace::prepare_update(subresource, object, old),
         ("", "Node") => return cluster::node::prepare_update(subresource, object, old),
         ("", "ServiceAccount") => config::prepare_account(object),
+        ("apps", "DaemonSet") => workloads::daemon_set::prepare_update(object, old),
+        ("", "PersistentVolumeClaim") => storage::persistent_claim::prepare(object),
         ("discovery.k8s.io", "EndpointSlice") => return addresses::endpoint_slice::prepare_update(object, old),
         _ => {}
     }

@@ -85,6 +85,11 @@ pub(crate) fn compare(left: &Value, right: &Value) -> std::cmp::Ordering {
     }
 }
 
+/// About how much a quantity is.
+pub(crate) fn as_f64(quantity: &Value) -> f64 {
+    parse(quantity).map(|q| q.as_f64()).unwrap_or_default()
+}
+
 /// Whether two lists hold the same quantities, in whatever form.
 pub(crate) fn same_list(left: &Value, right: &Value) -> bool {
     let read = |list: &Value| -> BTreeMap<String, Option<Quantity>> {
@@ -219,7 +224,8 @@ fn against_limit(
     }
 }
 
-fn text(quantity: &Value) -> String {
+/// A quantity as Kubernetes prints it.
+pub(crate) fn text(quantity: &Value) -> String {
     parse(quantity).map(|q| q.to_string()).unwrap_or_default()
 }
 
@@ -245,7 +251,8 @@ fn own_claims(errors: &mut Errors, resources: &Value, claims: &[&str], path: &Pa
     }
 }
 
-fn container_name(errors: &mut Errors, resource: &str, path: &Path) {
+/// The name of a resource that containers can have.
+pub(crate) fn container_name(errors: &mut Errors, resource: &str, path: &Path) {
     resource_name(errors, resource, path);
     if !resource.contains('/') {
         if !CONTAINER.contains(&resource) && !resource.starts_with("hugepages-") {

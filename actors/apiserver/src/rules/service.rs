@@ -6,6 +6,8 @@ mod validate;
 
 use serde_json::{Value, json};
 
+pub(crate) use validate::load_balancer_ingress;
+
 use super::check::Errors;
 use super::read::{Fill, Read};
 

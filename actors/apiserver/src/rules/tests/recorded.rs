@@ -79,6 +79,7 @@ fn fill_text(text: &str) -> String {
     let mut filled = text.replace("{{ns}}", "ns").replace("<time>", "2030-01-01T00:00:00Z");
     filled = filled.replace("<microtime>", "2030-01-01T00:00:00.000000Z");
     for number in 1..10 {
+        filled = filled.replace(&format!("<uid:{number}>"), &format!("11111111-2222-3333-4444-00000000000{number}"));
         filled = filled.replace(&format!("<ip:{number}>"), &format!("10.96.0.{number}"));
         filled = filled.replace(&format!("<gen:{number}>"), "abcde");
     }

@@ -53,7 +53,7 @@ pub(crate) fn validate(errors: &mut Errors, object: &Value) {
         errors.push(FieldError::invalid_raw(&at.child("metadata").child("labels"), &shown, detail));
     }
     template::validate(errors, spec.at("template"), &at);
-    template::always_restarts(errors, spec, &at);
+    template::always_restarts(errors, spec, &at, "ReplicationController");
 }
 
 /// An update of the controller or its status.

@@ -42,7 +42,7 @@ pub(super) fn pods(errors: &mut Errors, spec: &Value, path: &Path) {
     let at = path.child("template");
     template::labels_match(errors, spec, &at);
     template::validate(errors, spec.at("template"), &at);
-    template::always_restarts(errors, spec, &at);
+    template::always_restarts(errors, spec, &at, "ReplicaSet");
 }
 
 /// An update: the selector stays; a status has counts that fit together.

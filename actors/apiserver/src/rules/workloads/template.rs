@@ -53,7 +53,7 @@ pub(crate) fn labels_match(errors: &mut Errors, spec: &Value, path: &Path) {
 }
 
 /// What a controller that keeps pods running asks of its template.
-pub(crate) fn always_restarts(errors: &mut Errors, spec: &Value, path: &Path) {
+pub(crate) fn always_restarts(errors: &mut Errors, spec: &Value, path: &Path, noun: &str) {
     let template = spec.at("template").at("spec");
     let at = path.child("spec");
     let policy = template.text("restartPolicy");
@@ -61,7 +61,7 @@ pub(crate) fn always_restarts(errors: &mut Errors, spec: &Value, path: &Path) {
         errors.push(FieldError::not_supported(&at.child("restartPolicy"), policy, &["Always"]));
     }
     if template.has("activeDeadlineSeconds") {
-        let detail = "activeDeadlineSeconds in ReplicaSet is not Supported";
-        errors.push(FieldError::forbidden(&at.child("activeDeadlineSeconds"), detail));
+        let detail = format!("activeDeadlineSeconds in {noun} is not Supported");
+        errors.push(FieldError::forbidden(&at.child("activeDeadlineSeconds"), &detail));
     }
 }

@@ -1,0 +1,4 @@
+//! LimitRanges and ResourceQuotas.
+
+pub(crate) mod quota;
+pub(crate) mod range;

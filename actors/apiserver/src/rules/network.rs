@@ -1,0 +1,4 @@
+//! Ingresses, their classes, and NetworkPolicies.
+
+pub(crate) mod ingress;
+pub(crate) mod policy;

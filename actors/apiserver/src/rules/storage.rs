@@ -1,0 +1,5 @@
+//! Persistent volumes, claims to them, and their classes.
+
+pub(crate) mod classes;
+pub(crate) mod persistent_claim;
+pub(crate) mod volume;
