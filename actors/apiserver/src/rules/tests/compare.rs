@@ -97,7 +97,7 @@ pub(super) fn objects(kind: &Kind, ours: &Value, recorded: &Value) -> Vec<String
         for field in ["managedFields", "resourceVersion", "uid", "creationTimestamp", "selfLink"] {
             side["metadata"].as_object_mut().map(|m| m.remove(field));
         }
-        if let Some(finalizers) = side["metadata"]["finalizers"].as_array_mut() {
+        if let Some(finalizers) = side.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut) {
             finalizers.retain(|f| !PROTECTION.contains(&f.as_str().unwrap_or_default()));
         }
         if kind.kind == "PersistentVolumeClaim" {
