@@ -61,6 +61,15 @@ impl Changes {
         Changes { shared, resources: resources.to_vec(), cursor: position.revision, changed, initial, taken }
     }
 
+    /// Changes after a revision only.
+    pub(crate) fn after(shared: Arc<Shared>, resources: &[Resource], cursor: Revision) -> Self {
+        let mut state = shared.state.write();
+        let changed = resources.iter().map(|resource| state.follow(resource)).collect();
+        drop(state);
+        let (initial, taken) = (Vec::new().into_iter(), Vec::new().into_iter());
+        Changes { shared, resources: resources.to_vec(), cursor, changed, initial, taken }
+    }
+
     /// What comes next: the objects at the start, then changes, whole transactions at a time. None if the reader was too slow or the mirror had
     /// to start anew: then so must the reader. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<Vec<Change>> {
@@ -79,6 +88,14 @@ impl Changes {
             }
             any_changed(&mut self.changed).await;
         }
+    }
+
+    /// Whether all changes up to a revision were handed out.
+    pub(crate) fn is_drained_to(&self, revision: Revision) -> bool {
+        let handed_out = self.initial.len() == 0 && self.taken.len() == 0;
+        let state = self.shared.state.read();
+        let none_since = |entries: Vec<Arc<Entry>>| entries.iter().all(|entry| entry.revision() > revision);
+        handed_out && state.since(self.cursor, &self.resources).is_ok_and(none_since)
     }
 
     fn take_since(&mut self) -> Option<()> {

@@ -1,11 +1,12 @@
 //! An object in the mirror: its bytes, and what is read out of them, once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
+use cox_objects::selector::{Fields, Selector};
 use cox_objects::{Key, Object, Revision};
 use serde::Deserialize;
-use serde_json::Value;
 
 /// An object of the mirror, shared by all who read or watch it.
 #[derive(Debug)]
@@ -13,11 +14,8 @@ pub struct Item {
     key: Key,
     object: Object,
     labels: OnceLock<BTreeMap<String, String>>,
-    value: OnceLock<Fields>,
+    fields: OnceLock<Fields>,
 }
-
-/// What field selectors have asked for, by path.
-type Fields = parking_lot::Mutex<BTreeMap<Box<str>, Arc<str>>>;
 
 #[derive(Deserialize)]
 struct Labelled {
@@ -32,7 +30,7 @@ struct Labels {
 impl Item {
     /// An item of an object at a key.
     pub fn new(key: Key, object: Object) -> Self {
-        Item { key, object, labels: OnceLock::new(), value: OnceLock::new() }
+        Item { key, object, labels: OnceLock::new(), fields: OnceLock::new() }
     }
 
     /// Where it is.
@@ -57,15 +55,22 @@ impl Item {
         })
     }
 
-    /// What `extract` makes of the object, kept under `field`: field selectors read a pod's phase once, not once a watcher.
-    pub fn field(&self, field: &str, extract: impl FnOnce(&Value) -> String) -> Arc<str> {
-        let fields = self.value.get_or_init(Fields::default);
-        if let Some(known) = fields.lock().get(field) {
-            return known.clone();
+    /// Whether a selector selects it. Fields are taken out once for all selectors.
+    pub fn is_selected(&self, selector: &Selector) -> bool {
+        let by_label = selector.label.is_everything() || selector.label.matches(self.labels());
+        by_label && (selector.field.is_everything() || selector.field.matches(|field| self.field(field)))
+    }
+
+    /// The value of a field that its resource can be selected by; those of its place need no parsing.
+    pub fn field(&self, field: &str) -> Cow<'_, str> {
+        match field {
+            "metadata.name" => self.key.name().into(),
+            "metadata.namespace" => self.key.namespace().into(),
+            field => {
+                let fields = self.fields.get_or_init(|| Fields::of(&self.key.resource, &self.object.value()));
+                fields.get(field).into()
+            }
         }
-        let found: Arc<str> = extract(&self.object.value()).into();
-        fields.lock().insert(field.into(), found.clone());
-        found
     }
 
     /// The uids in its `ownerReferences`.

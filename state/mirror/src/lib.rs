@@ -9,10 +9,12 @@
 
 pub mod changes;
 pub mod entry;
+pub mod feed;
+pub mod follow;
 pub mod item;
+pub mod join;
 pub mod limits;
 pub mod mirror;
-pub mod past;
 pub mod position;
 pub mod query;
 pub mod state;
@@ -25,8 +27,7 @@ pub use entry::{Entry, Frames};
 pub use item::Item;
 pub use limits::Limits;
 pub use mirror::Mirror;
-pub use past::{Past, PastError};
 pub use position::Lagging;
-pub use query::{ListQuery, Listing, Select, Selected, Start, WatchError, WatchQuery};
+pub use query::{ListQuery, Listing, Selected, Start, WatchError, WatchQuery};
 pub use state::State;
 pub use watch::{Batch, EventKind, Segment, Watch, WatchEvent};

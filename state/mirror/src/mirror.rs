@@ -109,6 +109,11 @@ impl Mirror {
     pub fn changes(&self, resources: &[Resource]) -> Changes {
         Changes::start(self.shared.clone(), resources)
     }
+
+    /// Every change of these resources after a revision, in order; if they are not all remembered, it ends at once.
+    pub fn changes_after(&self, resources: &[Resource], revision: Revision) -> Changes {
+        Changes::after(self.shared.clone(), resources, revision)
+    }
 }
 
 impl Source for Mirror {
@@ -121,14 +126,10 @@ impl Source for Mirror {
     }
 
     fn list(&self, resource: &Resource, namespace: &str) -> Vec<(Key, Object)> {
-        self.with(|state| state.items(resource, namespace).map(pair).collect())
+        self.with(|state| Source::list(state, resource, namespace))
     }
 
     fn owned(&self, resource: &Resource, owner_uid: &str) -> Vec<(Key, Object)> {
-        self.with(|state| state.owned(resource, owner_uid).map(pair).collect())
+        self.with(|state| Source::owned(state, resource, owner_uid))
     }
-}
-
-fn pair(item: &Arc<Item>) -> (Key, Object) {
-    (item.key().clone(), item.object().clone())
 }

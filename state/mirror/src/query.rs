@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
+use cox_objects::selector::Selector;
 use cox_objects::{Resource, Revision};
 
 use crate::Item;
 
-/// A compiled selector of labels and fields.
-pub trait Select: Send + Sync {
-    /// Whether an object is selected.
-    fn selects(&self, item: &Item) -> bool;
-}
-
 /// Which objects of a resource are meant.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Selected {
     /// The resource.
     pub resource: Resource,
@@ -22,7 +17,7 @@ pub struct Selected {
     /// One name only (`metadata.name=` of a field selector).
     pub name: Option<String>,
     /// Labels and fields; none selects everything.
-    pub selector: Option<Arc<dyn Select>>,
+    pub selector: Option<Arc<Selector>>,
 }
 
 impl Selected {
@@ -36,9 +31,18 @@ impl Selected {
         Selected { namespace: namespace.to_owned(), ..Self::all(resource) }
     }
 
+    /// The same, but only what a selector selects.
+    #[must_use]
+    pub fn by(mut self, selector: Selector) -> Self {
+        // A name decides the place: that is cheaper than looking at fields.
+        self.name = selector.field.exact("metadata.name").map(str::to_owned);
+        self.selector = (!selector.is_everything()).then(|| Arc::new(selector));
+        self
+    }
+
     /// Whether an object of the resource is meant.
     pub fn matches(&self, item: &Item) -> bool {
-        self.covers(item) && self.selector.as_ref().is_none_or(|selector| selector.selects(item))
+        self.covers(item) && self.selector.as_ref().is_none_or(|selector| item.is_selected(selector))
     }
 
     /// Whether its place is meant, its labels and fields aside.
@@ -54,7 +58,7 @@ impl Selected {
 }
 
 /// A list.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ListQuery {
     /// Of which objects.
     pub what: Selected,
@@ -80,7 +84,7 @@ pub struct Listing {
 }
 
 /// A watch.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct WatchQuery {
     /// Of which objects.
     pub what: Selected,

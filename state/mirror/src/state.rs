@@ -1,9 +1,9 @@
 //! The mirror's state: all tables, where they stand, and how events change them. Synchronous and without a clock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use cox_objects::{Cause, Change, Epoch, Event, Key, Object, Position, Resource, Revision};
+use cox_objects::{Cause, Change, Epoch, Event, Key, Object, Position, Resource, Revision, Source};
 use tokio::sync::watch;
 
 use crate::table::Table;
@@ -18,8 +18,18 @@ pub enum Taken {
     Waits,
     /// It is not newer than what is there.
     Stale,
-    /// Events are missing before it, from this revision on: read them, then offer it again.
-    Gap(Revision),
+}
+
+/// Why an event could not be taken.
+#[derive(Debug)]
+pub enum Refused {
+    /// Events are missing before it.
+    Gap {
+        /// The first that is missing: read them from there on, then offer this one again.
+        from: Revision,
+        /// The event.
+        event: Box<Event>,
+    },
     /// It belongs to another life of the log: only a new snapshot helps.
     OtherEpoch,
 }
@@ -31,6 +41,8 @@ pub struct Put {
     pub key: Key,
     /// The object; none takes it away.
     pub object: Option<Object>,
+    /// The revision of the event that put it there: never below that of an earlier one.
+    pub at: Revision,
 }
 
 /// A projection of the log up to a position, with the recent past of each resource.
@@ -103,27 +115,30 @@ impl State {
     }
 
     /// Takes an event in; a transaction shows when its last event is there.
-    pub fn offer(&mut self, event: Event) -> Taken {
+    ///
+    /// # Errors
+    /// If it does not follow what is there.
+    pub fn offer(&mut self, event: Event) -> Result<Taken, Refused> {
         if event.position.epoch != self.position.epoch {
-            return Taken::OtherEpoch;
+            return Err(Refused::OtherEpoch);
         }
-        let expects_after = self.expects_after();
-        if event.revision() <= expects_after {
-            return Taken::Stale;
+        let after = self.expects_after();
+        if event.revision() <= after {
+            return Ok(Taken::Stale);
         }
-        if event.revision() != expects_after + 1 || (self.pending.is_empty() && event.transaction.0 != event.revision())
-        {
-            return Taken::Gap(self.position.revision + 1);
+        let begins = event.transaction.0 == event.revision();
+        if event.revision() != after + 1 || (self.pending.is_empty() && !begins) {
+            return Err(Refused::Gap { from: after + 1, event: Box::new(event) });
         }
         let ends = event.ends_transaction();
         self.pending.push(event);
         if !ends {
-            return Taken::Waits;
+            return Ok(Taken::Waits);
         }
         for event in std::mem::take(&mut self.pending) {
             self.apply(event);
         }
-        Taken::Applied
+        Ok(Taken::Applied)
     }
 
     /// Drops an unfinished transaction, whose events are read again with those of a gap.
@@ -138,10 +153,10 @@ impl State {
         self.position = event.position;
     }
 
-    /// Applies changes of a part of the state at a position, which may leave revisions out.
-    pub fn put_all(&mut self, position: Position, time: u64, cause: &Arc<Cause>, puts: Vec<Put>) {
-        let place = (position, (position.revision, position.revision), time);
-        for Put { key, object } in puts {
+    /// Applies changes of a part of the state, up to a position; revisions may be left out.
+    pub fn put_all(&mut self, position: Position, puts: impl IntoIterator<Item = Put>) {
+        let cause = Arc::new(Cause::default());
+        for Put { key, object, at } in puts {
             let old = self.item(&key).cloned();
             let (change, item) = match (object, old) {
                 (Some(object), None) => (Change::Added, Arc::new(Item::new(key, object))),
@@ -150,9 +165,26 @@ impl State {
                 (None, Some(old)) => (Change::Deleted, old),
                 (None, None) => continue,
             };
+            let place = (Position { epoch: position.epoch, revision: at }, (at, at), 0);
             self.change(place, change, item, cause.clone());
         }
         self.position = position;
+    }
+
+    /// Makes the state exactly these objects, by changes where that is possible: when it moves forward in the same epoch.
+    pub fn replace(&mut self, position: Position, objects: Vec<(Key, Object)>) {
+        let forward = self.position.epoch == position.epoch && self.position.revision < position.revision;
+        if !forward {
+            return self.reset(position, objects);
+        }
+        let kept: HashSet<&Key> = objects.iter().map(|(key, _)| key).collect();
+        let all = self.tables.values().flat_map(|table| table.all(""));
+        let gone: Vec<Key> = all.map(|item| item.key()).filter(|key| !kept.contains(key)).cloned().collect();
+        drop(kept);
+        let at = position.revision;
+        let gone = gone.into_iter().map(|key| Put { key, object: None, at });
+        let puts = objects.into_iter().map(|(key, object)| Put { key, object: Some(object), at });
+        self.put_all(position, puts.chain(gone));
     }
 
     fn change(
@@ -291,5 +323,23 @@ impl State {
         // Stable: a feed's changes of one position keep their order within a resource.
         entries.sort_by_key(|entry| entry.revision());
         Ok(entries)
+    }
+}
+
+impl Source for State {
+    fn revision(&self) -> Revision {
+        self.position.revision
+    }
+
+    fn get(&self, key: &Key) -> Option<Object> {
+        self.item(key).map(|item| item.object().clone())
+    }
+
+    fn list(&self, resource: &Resource, namespace: &str) -> Vec<(Key, Object)> {
+        self.items(resource, namespace).map(|item| (item.key().clone(), item.object().clone())).collect()
+    }
+
+    fn owned(&self, resource: &Resource, owner_uid: &str) -> Vec<(Key, Object)> {
+        State::owned(self, resource, owner_uid).map(|item| (item.key().clone(), item.object().clone())).collect()
     }
 }

@@ -1,0 +1,203 @@
+//! What concerns a node: the pure core of its feed.
+
+use std::collections::{BTreeSet, HashMap};
+
+use cox_objects::{Key, Object, Resource, Revision, Source};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Change;
+use crate::state::Put;
+
+/// `node.k8s.io/v1` RuntimeClass.
+const RUNTIMECLASSES: Resource = Resource::from_static("runtimeclasses.node.k8s.io");
+
+/// For whom a feed is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// The node's pods with what they name, its Node and Lease, and Services with their endpoints.
+    Kubelet,
+    /// Services with their endpoints, and the Node.
+    Proxy,
+}
+
+/// What concerns one node, and which revision of it the node has.
+#[derive(Debug)]
+pub struct Interest {
+    node: String,
+    scope: Scope,
+    /// The node's pods, with what each of them names.
+    pods: HashMap<Key, BTreeSet<Key>>,
+    /// How many pods name an object.
+    named: HashMap<Key, usize>,
+    /// What the node was sent.
+    sent: HashMap<Key, Revision>,
+}
+
+impl Interest {
+    /// Nothing was sent yet.
+    pub fn new(node: &str, scope: Scope) -> Self {
+        let (pods, named, sent) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Interest { node: node.to_owned(), scope, pods, named, sent }
+    }
+
+    /// The resources whose changes matter, pods last.
+    pub fn resources(&self) -> Vec<Resource> {
+        let network = [Resource::NODES, Resource::SERVICES, Resource::ENDPOINTSLICES];
+        let own = [
+            Resource::LEASES,
+            Resource::NAMESPACES,
+            Resource::SERVICEACCOUNTS,
+            Resource::SECRETS,
+            Resource::CONFIGMAPS,
+            RUNTIMECLASSES,
+            Resource::PODS,
+        ];
+        match self.scope {
+            Scope::Kubelet => network.into_iter().chain(own).collect(),
+            Scope::Proxy => network.into(),
+        }
+    }
+
+    /// Everything that concerns the node, in an order in which it can be used.
+    pub fn whole(&mut self, state: &dyn Source) -> Vec<Put> {
+        let at = state.revision();
+        let mut puts = Vec::new();
+        for resource in self.resources() {
+            for (key, object) in state.list(&resource, "") {
+                self.take_one(&key, Some(&object), at, state, &mut puts);
+            }
+        }
+        puts
+    }
+
+    /// What a change means for the node: nothing, or puts in an order in which they can be used.
+    pub fn take(&mut self, change: &Change, state: &dyn Source) -> Vec<Put> {
+        let mut puts = Vec::new();
+        self.take_one(&change.key, change.new.as_ref(), change.position.revision, state, &mut puts);
+        puts
+    }
+
+    fn take_one(&mut self, key: &Key, object: Option<&Object>, at: Revision, state: &dyn Source, puts: &mut Vec<Put>) {
+        if key.resource == Resource::PODS {
+            return self.take_pod(key, object, at, state, puts);
+        }
+        if self.concerns(key) {
+            self.send(key, object, at, puts);
+        }
+    }
+
+    /// Whether an object that is no pod concerns the node.
+    fn concerns(&self, key: &Key) -> bool {
+        match &key.resource {
+            resource if *resource == Resource::SERVICES || *resource == Resource::ENDPOINTSLICES => true,
+            resource if *resource == Resource::NODES => key.name() == self.node,
+            resource if *resource == Resource::LEASES => {
+                key.namespace() == "kube-node-lease" && key.name() == self.node
+            }
+            _ => self.named.contains_key(key),
+        }
+    }
+
+    fn take_pod(&mut self, key: &Key, pod: Option<&Object>, at: Revision, state: &dyn Source, puts: &mut Vec<Put>) {
+        let value = pod.map(Object::value).filter(|pod| text(pod, "/spec/nodeName") == self.node);
+        let before = self.pods.remove(key).unwrap_or_default();
+        let now = value.as_ref().map(|pod| named_by(key, pod)).unwrap_or_default();
+        for name in now.difference(&before) {
+            let count = self.named.entry(name.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                self.send(name, state.get(name).as_ref(), at, puts);
+            }
+        }
+        self.send(key, pod.filter(|_| value.is_some()), at, puts);
+        for name in before.difference(&now) {
+            if let Some(count) = self.named.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    self.named.remove(name);
+                    self.send(name, None, at, puts);
+                }
+            }
+        }
+        if value.is_some() {
+            self.pods.insert(key.clone(), now);
+        }
+    }
+
+    /// Sends what the node does not have yet. What it names may have been sent newer than the change that comes now.
+    fn send(&mut self, key: &Key, object: Option<&Object>, at: Revision, puts: &mut Vec<Put>) {
+        let has = self.sent.get(key).copied();
+        let news = match object {
+            Some(object) => has.is_none_or(|has| has < object.revision()),
+            None => has.is_some_and(|has| has <= at),
+        };
+        if !news {
+            return;
+        }
+        match object {
+            Some(object) => self.sent.insert(key.clone(), object.revision()),
+            None => self.sent.remove(key),
+        };
+        puts.push(Put { key: key.clone(), object: object.cloned(), at });
+    }
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn each<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The objects that a pod names: what the kubelet reads to run it.
+fn named_by(key: &Key, pod: &Value) -> BTreeSet<Key> {
+    let mut names = Names { namespace: key.namespace(), keys: BTreeSet::new() };
+    names.keys.insert(Key::new(Resource::NAMESPACES, "", key.namespace()));
+    names.add(Resource::SERVICEACCOUNTS, text(pod, "/spec/serviceAccountName"));
+    let class = text(pod, "/spec/runtimeClassName");
+    if !class.is_empty() {
+        names.keys.insert(Key::new(RUNTIMECLASSES, "", class));
+    }
+    for secret in each(pod, "/spec/imagePullSecrets") {
+        names.add(Resource::SECRETS, text(secret, "/name"));
+    }
+    for volume in each(pod, "/spec/volumes") {
+        names.add(Resource::SECRETS, text(volume, "/secret/secretName"));
+        names.add(Resource::CONFIGMAPS, text(volume, "/configMap/name"));
+        for source in each(volume, "/projected/sources") {
+            names.add(Resource::SECRETS, text(source, "/secret/name"));
+            names.add(Resource::CONFIGMAPS, text(source, "/configMap/name"));
+        }
+    }
+    for list in ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"] {
+        for container in each(pod, list) {
+            for env in each(container, "/env") {
+                names.add(Resource::SECRETS, text(env, "/valueFrom/secretKeyRef/name"));
+                names.add(Resource::CONFIGMAPS, text(env, "/valueFrom/configMapKeyRef/name"));
+            }
+            for from in each(container, "/envFrom") {
+                names.add(Resource::SECRETS, text(from, "/secretRef/name"));
+                names.add(Resource::CONFIGMAPS, text(from, "/configMapRef/name"));
+            }
+        }
+    }
+    names.keys
+}
+
+struct Names<'a> {
+    namespace: &'a str,
+    keys: BTreeSet<Key>,
+}
+
+impl Names<'_> {
+    fn add(&mut self, resource: Resource, name: &str) {
+        if !name.is_empty() {
+            self.keys.insert(Key::new(resource, self.namespace, name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
