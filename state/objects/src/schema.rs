@@ -6,6 +6,7 @@
 mod decode;
 mod defaults;
 mod excerpt;
+mod quote;
 mod reader;
 mod table;
 mod time;

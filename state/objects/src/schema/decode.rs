@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
+use super::quote::quote;
 use super::reader::{Kind, Reader, SyntaxError};
 use super::{Field, Shape, Type, time, zero};
 use crate::quantity::Quantity;
@@ -367,7 +368,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn find(&mut self, what: &str) {
-        let found = format!("{what} field {:?}", self.path);
+        let found = format!("{what} field {}", quote(&self.path));
         if !self.strict.contains(&found) {
             self.strict.push(found);
         }

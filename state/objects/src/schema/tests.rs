@@ -110,6 +110,15 @@ fn declared_defaults_are_filled_in_where_nothing_is_set() {
 }
 
 #[test]
+fn paths_are_quoted_as_go_quotes() {
+    let read = read("v1", "ConfigMap", "{\"a\u{7f}\\\"é\":1}").unwrap();
+    assert_eq!(read.strict, ["unknown field \"a\\x7f\\\"é\""]);
+    let error = super::time::seconds("2024-13-01T00:00:00Z").unwrap_err();
+    assert_eq!(error, "parsing time \"2024-13-01T00:00:00Z\": month out of range");
+    assert_eq!(super::time::seconds("2024-05-01T10:00:00.5-01:30").unwrap(), "2024-05-01T11:30:00Z");
+}
+
+#[test]
 fn deep_nesting_is_refused_and_not_a_crash() {
     let body = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(identify(body.as_bytes()).unwrap_err().to_string().ends_with("exceeded max depth"));

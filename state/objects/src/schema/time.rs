@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
+use super::quote::quote;
+
 /// The layouts of Go that the API reads times by; errors show them.
 const SECONDS: &str = "2006-01-02T15:04:05Z07:00";
 const MICROS: &str = "2006-01-02T15:04:05.000000Z07:00";
@@ -68,7 +70,7 @@ fn parse(text: &str, layout: &'static str) -> Result<(DateTime, u32), String> {
     let nanos = scan.fraction(layout == MICROS)?;
     let offset = scan.zone()?;
     if !scan.rest.is_empty() {
-        return Err(format!("parsing time {text:?}: extra text: {:?}", scan.rest));
+        return Err(format!("parsing time {}: extra text: {}", quote(text), quote(scan.rest)));
     }
     let out_of_range = |_| scan.range("day");
     let local = DateTime::new(year as i16, month as i8, day as i8, hour as i8, minute as i8, second as i8, 0)
@@ -135,10 +137,11 @@ impl Scan<'_> {
     }
 
     fn cannot(&self, element: &str) -> String {
-        format!("parsing time {:?} as {:?}: cannot parse {:?} as {element:?}", self.text, self.layout, self.rest)
+        let (text, layout, rest) = (quote(self.text), quote(self.layout), quote(self.rest));
+        format!("parsing time {text} as {layout}: cannot parse {rest} as {}", quote(element))
     }
 
     fn range(&self, what: &str) -> String {
-        format!("parsing time {:?}: {what} out of range", self.text)
+        format!("parsing time {}: {what} out of range", quote(self.text))
     }
 }
