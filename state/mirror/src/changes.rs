@@ -142,3 +142,6 @@ async fn any_changed(receivers: &mut [watch::Receiver<Revision>]) {
     });
     pin!(any).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ pub mod state;
 pub mod watch;
 
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use changes::{Change, Changes};
 pub use entry::{Entry, Frames};

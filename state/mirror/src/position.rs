@@ -78,3 +78,6 @@ impl Drop for Place<'_> {
         self.waiters.waiting.lock().by_revision.remove(&self.place);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -343,3 +343,6 @@ impl Source for State {
         State::owned(self, resource, owner_uid).map(|item| (item.key().clone(), item.object().clone())).collect()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

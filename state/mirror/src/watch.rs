@@ -218,3 +218,6 @@ impl Watch {
         Ok((!segment.events().is_empty()).then_some(segment))
     }
 }
+
+#[cfg(test)]
+mod tests;
