@@ -4,8 +4,22 @@
 //! containers share) and containers; it does not know pods, probes or restart policies. Names that the
 //! caller attaches to a sandbox are opaque labels.
 
+mod cgroup;
+mod clock;
+pub mod config;
+mod files;
+pub mod hollow;
+pub mod images;
+pub mod logs;
+pub mod monitor;
+pub mod oci;
+mod oci_log;
 pub mod port;
+mod sys;
 
+pub use config::{Config, NetworkConfig, RuntimeChoice};
+pub use images::ImageStore;
+pub use oci::{OciRuntime, OpenError};
 pub use port::container::{
     Capabilities, ContainerId, ContainerInfo, ContainerSpec, ContainerState, ContainerStats, ContainerStatus, Device,
     ExitReason, Mount, MountSource, Propagation, Resources, SeccompProfile, Security, Stdio, User, UserSpec,

@@ -1,0 +1,168 @@
+//! Creates and starts the container through the OCI runtime's command line.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::pipe2;
+
+use super::report::{MonitorSpec, Running, paths, start_ticks};
+use super::through;
+use crate::oci_log;
+use crate::{clock, files, sys};
+
+/// How long the OCI runtime may take to send the terminal after it has ended.
+const TERMINAL_WAIT: Duration = Duration::from_secs(5);
+
+/// Why the container does not run.
+pub(super) enum Failure {
+    /// The OCI runtime refused the container, mostly because of its command.
+    Command(String),
+    /// The machine.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(e: io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+impl From<nix::Error> for Failure {
+    fn from(e: nix::Error) -> Self {
+        Self::Io(e.into())
+    }
+}
+
+/// Our ends of the container's standard streams.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    pub(super) stdin: Option<OwnedFd>,
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
+    /// Instead of the three, for a container with a terminal.
+    pub(super) terminal: Option<OwnedFd>,
+}
+
+/// A container that runs.
+pub(super) struct Launched {
+    pub(super) running: Running,
+    pub(super) streams: Streams,
+}
+
+pub(super) fn launch(folder: &Path, spec: &MonitorSpec) -> Result<Launched, Failure> {
+    let directory = File::open(folder)?;
+    let pid_file = folder.join(paths::PID);
+    let mut create = runtime(spec, Some(&folder.join(paths::RUNTIME_LOG)));
+    create.args(["create", "--bundle"]).arg(folder).arg("--pid-file").arg(&pid_file);
+
+    let mut streams = Streams::default();
+    let mut console = None;
+    if spec.tty {
+        let path = through(&directory, "console");
+        files::remove_file(&path)?;
+        console = Some(UnixListener::bind(&path)?);
+        create.arg("--console-socket").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    } else {
+        let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC)?;
+        let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC)?;
+        create.stdout(child_stdout).stderr(child_stderr);
+        (streams.stdout, streams.stderr) = (Some(stdout), Some(stderr));
+        if spec.stdin {
+            let (child_stdin, stdin) = pipe2(OFlag::O_CLOEXEC)?;
+            create.stdin(child_stdin);
+            streams.stdin = Some(stdin);
+        } else {
+            create.stdin(Stdio::null());
+        }
+    }
+    let status = run(create.arg(&spec.id))?;
+    if !status.success() {
+        return Err(Failure::Command(complaint(folder, spec, status, &streams)));
+    }
+    if let Some(console) = console {
+        streams.terminal = Some(accept_terminal(&console)?);
+        files::remove_file(&folder.join("console"))?;
+    }
+    let pid: i32 = fs::read_to_string(&pid_file)?
+        .trim()
+        .parse()
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("pid file: {e}")))?;
+    let running = Running { pid, start_ticks: start_ticks(pid).unwrap_or(0), started_at: clock::now() };
+
+    let mut start = runtime(spec, Some(&folder.join(paths::RUNTIME_LOG)));
+    start.arg("start").arg(&spec.id).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = run(&mut start)?;
+    if !status.success() {
+        return Err(Failure::Command(complaint(folder, spec, status, &streams)));
+    }
+    files::write_json(&folder.join(paths::RUNNING), &running, false)?;
+    Ok(Launched { running, streams })
+}
+
+/// Removes the container from the OCI runtime, with its cgroup; whatever is left is removed with the container.
+pub(super) fn delete(spec: &MonitorSpec) {
+    let mut delete = runtime(spec, None);
+    delete.args(["delete", "--force"]).arg(&spec.id).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _ = run(&mut delete);
+}
+
+fn runtime(spec: &MonitorSpec, log: Option<&Path>) -> Command {
+    let (program, args) = spec.runtime.split_first().map_or(("false", &[][..]), |(p, a)| (p.as_str(), a));
+    let mut command = Command::new(program);
+    command.args(args);
+    if let Some(log) = log {
+        command.args(["--log-format", "json", "--log"]).arg(log);
+    }
+    if spec.hide_unified {
+        sys::hide_unified_cgroup(&mut command);
+    }
+    command
+}
+
+fn run(command: &mut Command) -> io::Result<ExitStatus> {
+    command.status().map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", command.get_program().to_string_lossy())))
+}
+
+/// What the OCI runtime says went wrong: its log, else its standard error.
+fn complaint(folder: &Path, spec: &MonitorSpec, status: ExitStatus, streams: &Streams) -> String {
+    let log = fs::read_to_string(folder.join(paths::RUNTIME_LOG)).unwrap_or_default();
+    let mut said = oci_log::last_error(&log);
+    if said.is_empty()
+        && let Some(stderr) = &streams.stderr
+    {
+        let mut bytes = [0_u8; 4096];
+        // The program has ended, so what it wrote is there; a container that lives on may hold the pipe open.
+        if readable_now(stderr) {
+            let n = nix::unistd::read(stderr, &mut bytes).unwrap_or(0);
+            said = String::from_utf8_lossy(bytes.get(..n).unwrap_or_default()).trim().to_owned();
+        }
+    }
+    if said.is_empty() {
+        said = status.to_string();
+    }
+    let name = spec.runtime.first().map_or("runtime", |p| p.rsplit('/').next().unwrap_or(p));
+    oci_log::start_error(name, &said, &spec.command)
+}
+
+fn readable_now(fd: &OwnedFd) -> bool {
+    use std::os::fd::AsFd;
+    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|n| n > 0)
+}
+
+fn accept_terminal(console: &UnixListener) -> io::Result<OwnedFd> {
+    use std::os::fd::AsFd;
+    let mut fds = [PollFd::new(console.as_fd(), PollFlags::POLLIN)];
+    let wait = PollTimeout::try_from(TERMINAL_WAIT).unwrap_or(PollTimeout::MAX);
+    if poll(&mut fds, wait)? == 0 {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "the OCI runtime sent no terminal"));
+    }
+    sys::receive_fd(console.accept()?.0)
+}

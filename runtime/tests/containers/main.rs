@@ -1,0 +1,24 @@
+//! Tests with real containers: root, crun, CNI plugins and nft are needed; each test has its own folder, bridge
+//! and subnet, and leaves nothing.
+
+mod conformance;
+mod image;
+mod lifecycle;
+mod recovery;
+mod streams;
+mod world;
+
+/// The tests' program is its own monitor: it is executed again with this argument.
+pub(crate) const MONITOR: &str = "be-the-monitor";
+
+/// Runs before `main`, when the process has a single thread, which the test harness would have more of.
+extern "C" fn before_main() {
+    if std::env::args().nth(1).is_some_and(|first| first == MONITOR) {
+        cox_runtime::monitor::main(std::env::args_os().skip(2));
+    }
+}
+
+#[expect(unsafe_code, reason = "a function pointer in .init_array is called by the C library before main")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = before_main;
