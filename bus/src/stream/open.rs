@@ -68,10 +68,11 @@ async fn accepted(shared: &Arc<Shared>) -> Result<(), StreamError> {
     loop {
         {
             let core = shared.core.lock();
-            core.sendable()?;
+            // Opened first: a short answer may have come, ended and stopped us before we look.
             if core.is_open() {
                 return Ok(());
             }
+            core.sendable()?;
         }
         shared.writable.notified().await;
     }
