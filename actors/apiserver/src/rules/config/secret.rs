@@ -41,34 +41,28 @@ pub(crate) fn validate(errors: &mut Errors, object: &Value) {
     if size > LIMIT {
         errors.push(FieldError::too_long(&path, LIMIT));
     }
-    let mut needs = |key: &str| {
-        if !data.has(key) {
+    let has_account = object.at("metadata").at("annotations").filled(ACCOUNT);
+    let mut needs = |key: &str, there: bool| {
+        if !there {
             errors.push(FieldError::required(&path.key(key), ""));
         }
     };
     match object.text("type") {
-        "kubernetes.io/service-account-token" => {
-            if !object.at("metadata").at("annotations").filled(ACCOUNT) {
-                let at = Path::new("metadata").child("annotations").key(ACCOUNT);
-                errors.push(FieldError::required(&at, ""));
-            }
+        "kubernetes.io/service-account-token" if !has_account => {
+            let at = Path::new("metadata").child("annotations").key(ACCOUNT);
+            errors.push(FieldError::required(&at, ""));
         }
         "kubernetes.io/dockercfg" => docker(errors, data, ".dockercfg", &path),
         "kubernetes.io/dockerconfigjson" => docker(errors, data, ".dockerconfigjson", &path),
         "kubernetes.io/basic-auth" => {
-            if !data.has("username") && !data.has("password") {
-                needs("username");
-                needs("password");
-            }
+            let one = data.has("username") || data.has("password");
+            needs("username", one);
+            needs("password", one);
         }
-        "kubernetes.io/ssh-auth" => {
-            if !data.filled("ssh-privatekey") {
-                errors.push(FieldError::required(&path.key("ssh-privatekey"), ""));
-            }
-        }
+        "kubernetes.io/ssh-auth" => needs("ssh-privatekey", data.filled("ssh-privatekey")),
         "kubernetes.io/tls" => {
-            needs("tls.crt");
-            needs("tls.key");
+            needs("tls.crt", data.has("tls.crt"));
+            needs("tls.key", data.has("tls.key"));
         }
         _ => {}
     }

@@ -90,14 +90,14 @@ fn drop_unused(spec: &mut Value, before: &Value) {
             spec.items("ports").iter_mut().for_each(|p| p.drop_field("nodePort"));
         }
     }
-    let balanced = |spec: &Value| spec.text("type") == "LoadBalancer";
-    let named = |spec: &Value| spec.text("type") == "ExternalName";
-    let rules: [(&str, &dyn Fn(&Value) -> bool); 5] = [
-        ("healthCheckNodePort", &needs_health_check),
-        ("allocateLoadBalancerNodePorts", &balanced),
-        ("loadBalancerClass", &balanced),
-        ("externalTrafficPolicy", &is_external),
-        ("externalName", &named),
+    let balanced: fn(&Value) -> bool = |spec| spec.text("type") == "LoadBalancer";
+    let named: fn(&Value) -> bool = |spec| spec.text("type") == "ExternalName";
+    let rules: [(&str, fn(&Value) -> bool); 5] = [
+        ("healthCheckNodePort", needs_health_check),
+        ("allocateLoadBalancerNodePorts", balanced),
+        ("loadBalancerClass", balanced),
+        ("externalTrafficPolicy", is_external),
+        ("externalName", named),
     ];
     for (field, needed) in rules {
         if needed(before) && !needed(spec) && kept(spec, field) {

@@ -23,10 +23,9 @@ pub(crate) fn defaults(object: &mut Value) {
 /// `dataSource` and `dataSourceRef` say the same, where the first can say it; what cannot be a source is dropped.
 pub(crate) fn prepare(object: &mut Value) {
     let spec = object.object("spec");
-    let known = |source: &Value| match (source.text("apiGroup"), source.text("kind")) {
-        ("", "PersistentVolumeClaim") => true,
-        ("snapshot.storage.k8s.io", "VolumeSnapshot") => true,
-        _ => false,
+    let known = |source: &Value| {
+        let sources = [("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot")];
+        sources.contains(&(source.text("apiGroup"), source.text("kind")))
     };
     if spec.has("dataSource") && !known(spec.at("dataSource")) {
         spec.drop_field("dataSource");
