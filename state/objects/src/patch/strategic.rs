@@ -8,6 +8,8 @@ mod clean;
 mod order;
 mod print;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::Status;
@@ -173,7 +175,8 @@ fn merge_map(mut original: Object, mut patch: Object, place: Place<'_>) -> Resul
 fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), StrategicError> {
     let Some(kept) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
     let Value::Array(kept) = kept else { return Err(StrategicError::RetainKeys) };
-    let named = |key: &str| kept.iter().any(|k| k.as_str() == Some(key));
+    let kept: HashSet<&str> = kept.iter().filter_map(Value::as_str).collect();
+    let named = |key: &str| kept.contains(key);
     if !patch.keys().filter(|k| !k.starts_with('$')).all(|k| named(k)) {
         return Err(StrategicError::RetainKeys);
     }
@@ -219,7 +222,8 @@ fn set_orders(original: &mut Object, patch: &mut Object, place: Place<'_>) -> Re
 fn delete_scalars(original: &mut Object, name: &str, gone: Value) -> Result<(), StrategicError> {
     let Value::Array(gone) = gone else { return Err(StrategicError::PrimitiveList) };
     if let Some(Value::Array(items)) = original.get_mut(name) {
-        items.retain(|item| !gone.contains(item));
+        let gone: HashSet<String> = gone.iter().map(ToString::to_string).collect();
+        items.retain(|item| !gone.contains(&item.to_string()));
     }
     Ok(())
 }
@@ -232,26 +236,29 @@ fn merge_list(
 ) -> Result<Vec<Value>, StrategicError> {
     let maps = original.iter().chain(&patch).filter(|v| v.is_object()).count();
     if maps == 0 {
-        let mut merged: Vec<Value> = Vec::with_capacity(original.len() + patch.len());
-        for item in original.iter().chain(&patch) {
-            if !merged.contains(item) {
-                merged.push(item.clone());
-            }
-        }
-        return Ok(order::arrange(merged, &patch, &original, ""));
+        let mut seen = HashSet::new();
+        let all = original.iter().chain(&patch).filter(|item| seen.insert(item.to_string()));
+        return Ok(order::arrange(all.cloned().collect(), &patch, &original, ""));
     }
     if maps < original.len() + patch.len() {
         return Err(StrategicError::MixedList);
     }
     let (original, patch) = list_directives(original, patch, key)?;
     let mut merged = original.clone();
+    let mut places = order::Index::new(&merged, key);
     for item in &patch {
-        let Some(identity) = item.get(key) else { return Err(StrategicError::NoMergeKey(printed(item), key)) };
-        match (merged.iter_mut().find(|old| old.get(key) == Some(identity)), item) {
+        if item.get(key).is_none() {
+            return Err(StrategicError::NoMergeKey(printed(item), key));
+        }
+        let old = places.of(item, key).and_then(|place| merged.get_mut(place));
+        match (old, item) {
             (Some(Value::Object(old)), Value::Object(new)) => {
                 *old = merge_map(std::mem::take(old), new.clone(), place)?
             }
-            _ => merged.push(item.clone()),
+            _ => {
+                places.push(item, key, merged.len());
+                merged.push(item.clone());
+            }
         }
     }
     Ok(order::arrange(merged, &patch, &original, key))
@@ -263,7 +270,7 @@ fn list_directives(
     patch: Vec<Value>,
     key: &'static str,
 ) -> Result<(Vec<Value>, Vec<Value>), StrategicError> {
-    let (mut plain, mut replace) = (Vec::with_capacity(patch.len()), false);
+    let (mut plain, mut replace, mut gone) = (Vec::with_capacity(patch.len()), false, HashSet::new());
     for item in patch {
         let Some(directive) = item.get(PATCH) else {
             plain.push(item);
@@ -271,14 +278,15 @@ fn list_directives(
         };
         match directive.as_str() {
             Some("delete") => {
-                let identity = item.get(key).ok_or(StrategicError::DeleteWithoutKey)?;
-                original.retain(|old| old.get(key) != Some(identity));
+                item.get(key).ok_or(StrategicError::DeleteWithoutKey)?;
+                gone.extend(order::identity(&item, key));
             }
             Some("replace") => replace = true,
             Some("merge") => return Err(StrategicError::MergeList),
             _ => return Err(StrategicError::PatchType(print::formatted(directive), printed(&item))),
         }
     }
+    original.retain(|old| order::identity(old, key).is_none_or(|identity| !gone.contains(&identity)));
     Ok(if replace { (plain, Vec::new()) } else { (original, plain) })
 }
 

@@ -9,6 +9,9 @@ use super::reader::{Kind, Reader, SyntaxError};
 use super::{Field, Shape, Type, time, zero};
 use crate::quantity::Quantity;
 
+/// How many strict findings are kept of one body; Kubernetes' decoder stops at the same number.
+const MAX_FINDINGS: usize = 100;
+
 /// A body that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
@@ -368,6 +371,9 @@ impl<'a> Decoder<'a> {
     }
 
     fn find(&mut self, what: &str) {
+        if self.strict.len() == MAX_FINDINGS {
+            return;
+        }
         let found = format!("{what} field {}", quote(&self.path));
         if !self.strict.contains(&found) {
             self.strict.push(found);

@@ -119,6 +119,13 @@ fn paths_are_quoted_as_go_quotes() {
 }
 
 #[test]
+fn only_so_many_findings_are_kept() {
+    let body: String = (0..50_000).map(|i| format!(r#""x{i}":1,"#)).collect();
+    let read = read("v1", "ConfigMap", &format!("{{{body}\"metadata\":{{}}}}")).unwrap();
+    assert_eq!(read.strict.len(), 100);
+}
+
+#[test]
 fn deep_nesting_is_refused_and_not_a_crash() {
     let body = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(identify(body.as_bytes()).unwrap_err().to_string().ends_with("exceeded max depth"));

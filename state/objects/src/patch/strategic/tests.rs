@@ -88,6 +88,20 @@ fn what_is_new_has_no_directives_and_no_nulls() {
     assert_eq!(printed(&json!({"b": [1, "x"], "a": null})), "map[a:<nil> b:[1 x]]");
 }
 
+/// A list as long as a body may be is merged in time that grows with its length, not with its square (which would be hours).
+#[test]
+fn long_lists_are_merged() {
+    let long =
+        |from: usize| -> Vec<Value> { (from..from + 60_000).map(|i| json!({"name": format!("c{i}")})).collect() };
+    let mut patch = json!({"spec": {"containers": long(30_000)}});
+    patch["spec"]["$setElementOrder/containers"] = json!(long(30_000));
+    let out = patched(POD, &json!({"spec": {"containers": long(0)}}), patch).unwrap();
+    assert_eq!(names(&out).len(), 90_000);
+    let gone = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": (0..60_000).collect::<Vec<_>>()}});
+    let current = json!({"metadata": {"finalizers": (0..60_001).collect::<Vec<_>>()}});
+    assert_eq!(patched(POD, &current, gone).unwrap()["metadata"]["finalizers"], json!([60_000]));
+}
+
 /// Every recorded strategic merge patch of an object whose state before is known gives what was recorded.
 #[test]
 fn recorded_patches_give_the_recorded_objects() {
