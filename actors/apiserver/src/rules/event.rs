@@ -83,7 +83,7 @@ fn limit(errors: &mut Errors, field: &str, text: &str, most: usize) {
 
 /// An update: of an `events.k8s.io` Event only the series may change.
 pub(crate) fn validate_update(errors: &mut Errors, object: &Value, old: &Value, strict: bool) {
-    validate(errors, object, strict);
+    common(errors, object, if strict { &NEW } else { &CORE });
     if !strict {
         return;
     }

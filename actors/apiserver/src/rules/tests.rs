@@ -6,6 +6,7 @@ mod recorded;
 use std::collections::BTreeMap;
 
 use cox_objects::{Kinds, Status, kinds};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
@@ -107,6 +108,148 @@ fn recorded_writes_get_kubernetes_answers() {
     }
     assert!(compared > 400, "only {compared} recorded steps could be compared");
     assert!(failures.is_empty(), "{} of {compared} differ:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn what_kubernetes_answered_is_complete_and_valid() {
+    let kinds = kinds::builtin();
+    let (mut seen, mut failures) = (0, Vec::new());
+    for case in recorded::cases() {
+        for step in
+            case.steps.iter().filter(|s| matches!(s.status, 200 | 201) && s.answer["metadata"]["name"].is_string())
+        {
+            let (Some(version), Some(name)) = (step.answer["apiVersion"].as_str(), step.answer["kind"].as_str()) else {
+                continue;
+            };
+            let Some(kind) = kinds.named(version, name).filter(|k| COMPLETE.contains(&k.resource.as_str())) else {
+                continue;
+            };
+            if step.answer.to_string().contains("<any>") {
+                continue;
+            }
+            seen += 1;
+            let mut object = step.answer.clone();
+            default_object(kind, &mut object, Some(&step.answer));
+            prepare_update(kind, "", &mut object, &step.answer);
+            let changed = compare::objects(kind, &object, &step.answer);
+            let faults = validate_update(kind, "", &object, &step.answer);
+            if !changed.is_empty() || !faults.is_empty() {
+                failures.push(format!("{}/{}: {changed:?} {faults:?}", case.name, step.id));
+            }
+        }
+    }
+    assert!(seen > 400, "only {seen} objects could be looked at");
+    assert!(failures.is_empty(), "{} of {seen} change or are refused:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-5i64..70_000).prop_map(Value::from),
+        prop_oneof![
+            "[a-zA-Z0-9./:%*-]{0,8}",
+            "[0-9.]{1,4}(m|Gi|k|)",
+            Just("In".to_owned()),
+            Just("1.2.3.4/8".to_owned())
+        ]
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            proptest::collection::btree_map(prop::sample::select(FIELDS), inner, 0..5).prop_map(|m| m
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v))
+                .collect::<serde_json::Map<_, _>>()
+                .into()),
+        ]
+    })
+}
+
+/// Names at which the rules look.
+const FIELDS: &[&str] = &[
+    "metadata",
+    "spec",
+    "status",
+    "template",
+    "containers",
+    "initContainers",
+    "resources",
+    "limits",
+    "requests",
+    "name",
+    "labels",
+    "annotations",
+    "finalizers",
+    "ports",
+    "port",
+    "volumes",
+    "env",
+    "selector",
+    "matchLabels",
+    "matchExpressions",
+    "affinity",
+    "type",
+    "ingress",
+    "rules",
+    "subsets",
+    "endpoints",
+    "addresses",
+    "data",
+    "hard",
+    "cpu",
+    "memory",
+    "image",
+    "securityContext",
+    "schedule",
+    "clusterIP",
+    "clusterIPs",
+    "ipFamilies",
+    "strategy",
+    "rollingUpdate",
+    "maxSurge",
+    "webhooks",
+    "metrics",
+    "behavior",
+    "scaleUp",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_object_whatever_its_shape_makes_a_rule_panic(
+        object in any_json(),
+        old in any_json(),
+        pick in any::<prop::sample::Index>(),
+        subresource in prop::sample::select(&["", "status", "resize", "ephemeralcontainers"][..]),
+    ) {
+        let kinds = kinds::builtin();
+        let kind = pick.get(kinds.all());
+        let (mut created, mut updated) = (object.clone(), object);
+        default_object(kind, &mut created, None);
+        prepare_allocation(kind, &mut created, None);
+        prepare_create(kind, &mut created, "2030-01-01T00:00:00Z");
+        validate_create(kind, &created);
+        warnings(kind, &created, None);
+        default_object(kind, &mut updated, Some(&old));
+        prepare_allocation(kind, &mut updated, Some(&old));
+        prepare_update(kind, subresource, &mut updated, &old);
+        validate_update(kind, subresource, &updated, &old);
+        warnings(kind, &updated, Some(&old));
+    }
+
+    #[test]
+    fn defaults_of_defaults_change_nothing(object in any_json(), pick in any::<prop::sample::Index>()) {
+        let kinds = kinds::builtin();
+        let kind = pick.get(kinds.all());
+        let mut once = object;
+        default_object(kind, &mut once, None);
+        let mut twice = once.clone();
+        default_object(kind, &mut twice, None);
+        prop_assert_eq!(once, twice);
+    }
 }
 
 /// Keeps what the server answered, so that the next update starts from it.
