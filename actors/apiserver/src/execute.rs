@@ -1,0 +1,213 @@
+//! The shell around the pipeline: a request is decided, committed, and answered; races are decided again, repetitions answered again.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use cox_bus::{ApiReply, ApiRequest, Identity};
+use cox_log::{CommitError, Guard, LeaseHeld, Log, Outcome, Transaction, Write};
+use cox_objects::{Cause, Draft, Kind, Kinds, RequestId, Status, User};
+use jiff::Timestamp;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::config::Config;
+use crate::context::Context;
+use crate::pipeline::{self, finish, identify, options};
+use crate::plan::{Change, Plan};
+use crate::replay;
+use crate::state::State;
+use crate::state::stored::Stored;
+
+/// How often a request that lost a race is decided again before its caller is told.
+const TRIES: usize = 24;
+
+/// What carries out api requests. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Executor {
+    pub(crate) stored: Stored,
+    pub(crate) kinds: Arc<Kinds>,
+    pub(crate) config: Arc<Config>,
+}
+
+/// What a decision is made of, but for the state.
+pub(crate) struct Asked<'a> {
+    pub(crate) kind: Arc<Kind>,
+    pub(crate) request: &'a ApiRequest,
+    pub(crate) user: User,
+}
+
+impl Executor {
+    /// Carries out a request, or says what became of it before.
+    pub(crate) async fn handle(&self, from: &Identity, request: &ApiRequest) -> ApiReply {
+        match self.attempt(from, request).await {
+            Ok(reply) => reply,
+            Err(status) => {
+                // A refused request did nothing; its repetition is to hear the same. What may pass with time is decided anew.
+                if status.code < 500 && status.code != 429 && request.id != RequestId::default() {
+                    self.log().refuse(request.id, Outcome::refused(status.clone()));
+                }
+                ApiReply::error(&status)
+            }
+        }
+    }
+
+    fn log(&self) -> &Log {
+        &self.stored.log
+    }
+
+    async fn attempt(&self, from: &Identity, request: &ApiRequest) -> Result<ApiReply, Status> {
+        if cox_kit::clock::now_ms() > request.deadline {
+            return Err(Status::timeout("request did not complete within the allotted timeout"));
+        }
+        let user = identify::user(from, request)?;
+        let kind = self.kind(request, &user)?;
+        let asked = Asked { kind, request, user };
+        if let Some(outcome) = self.log().outcome(request.id).map_err(Status::internal)? {
+            return self.repeat(&asked, &outcome);
+        }
+        for _ in 0..TRIES {
+            if let Some(reply) = self.round(from, &asked).await? {
+                return Ok(reply);
+            }
+            if cox_kit::clock::now_ms() > request.deadline {
+                break;
+            }
+        }
+        let named = cox_objects::Resource::new(&request.group, &request.plural);
+        Err(Status::modified(&named, &request.name))
+    }
+
+    /// One decision and its commit; none if it lost a race that is ours to run again.
+    async fn round(&self, from: &Identity, asked: &Asked<'_>) -> Result<Option<ApiReply>, Status> {
+        // The context holds what must not be held across the commit.
+        let (plan, transaction) = {
+            let ctx = self.context(asked);
+            let plan = pipeline::decide(&ctx)?;
+            if options::dry_run(&ctx) {
+                return finish::dry_run(&ctx, &plan).map(Some);
+            }
+            if plan.changes.is_empty() {
+                return finish::committed(&ctx, &plan, &[], 0).map(Some);
+            }
+            let transaction = transaction(from, asked, &plan)?;
+            (plan, transaction)
+        };
+        match self.log().commit(transaction).await {
+            Ok(done) => finish::committed(&self.context(asked), &plan, &done.objects, done.last).map(Some),
+            Err(CommitError::Repeated(outcome)) => self.repeat(asked, &outcome).map(Some),
+            Err(error) => refused(&self.context(asked), &plan, error).map(|()| None),
+        }
+    }
+
+    fn context<'a>(&'a self, asked: &'a Asked<'_>) -> Context<'a> {
+        context(&self.stored, &self.kinds, &self.config, asked)
+    }
+
+    fn repeat(&self, asked: &Asked<'_>, outcome: &Outcome) -> Result<ApiReply, Status> {
+        replay::reply(&self.context(asked), self.log(), outcome)
+    }
+
+    /// The kind that a request names. Who may not even ask hears that first.
+    fn kind(&self, request: &ApiRequest, user: &User) -> Result<Arc<Kind>, Status> {
+        let found = self.kinds.at(&request.group, &request.version, &request.plural);
+        if let Some(kind) = found {
+            return Ok(kind.clone());
+        }
+        pipeline::authorize::unknown(&self.stored, user, request)?;
+        Err(pipeline::no_such_resource())
+    }
+}
+
+/// A context on some state, at this moment.
+pub(crate) fn context<'a>(
+    state: &'a dyn State,
+    kinds: &'a Kinds,
+    config: &'a Config,
+    asked: &'a Asked<'_>,
+) -> Context<'a> {
+    Context {
+        state,
+        kinds,
+        config,
+        kind: &asked.kind,
+        request: asked.request,
+        user: &asked.user,
+        now: Timestamp::now(),
+        random: RefCell::new(StdRng::from_os_rng()),
+    }
+}
+
+fn transaction(from: &Identity, asked: &Asked<'_>, plan: &Plan) -> Result<Transaction, Status> {
+    let request = asked.request;
+    let mut guards = plan.guards.clone();
+    if let Some(lease) = &request.guard {
+        guards.push(Guard::Lease(LeaseHeld {
+            key: lease.key.clone(),
+            uid: lease.uid.clone(),
+            holder: lease.holder.clone(),
+            transitions: lease.transitions,
+        }));
+    }
+    Ok(Transaction {
+        request: (request.id != RequestId::default()).then_some(request.id),
+        time: cox_kit::clock::now_ms(),
+        cause: cause(from, request, &asked.user),
+        changes: plan.changes.iter().map(write).collect::<Result<_, _>>()?,
+        preconditions: plan.preconditions.clone(),
+        guards,
+        outcome_code: plan.code,
+    })
+}
+
+fn write(change: &Change) -> Result<Write, Status> {
+    let encode = |object| Draft::encode(object).map_err(Status::internal);
+    Ok(match change {
+        Change::Put { key, object, must } => Write::Put { key: key.clone(), draft: encode(object)?, must: *must },
+        Change::Delete { key, last } => {
+            Write::Delete { key: key.clone(), last: last.as_ref().map(encode).transpose()? }
+        }
+    })
+}
+
+/// Why the change is made. A chain begins with the request that has no other before it.
+fn cause(from: &Identity, request: &ApiRequest, user: &User) -> Cause {
+    Cause {
+        user: user.name.clone(),
+        component: from.to_string(),
+        request: request.id,
+        observed: request.observed,
+        trigger: request.trigger.clone(),
+        folded: request.folded.iter().take(Cause::MAX_FOLDED).cloned().collect(),
+        correlation: Some(request.correlation.unwrap_or(request.id)),
+        traceparent: request.traceparent.clone(),
+    }
+}
+
+/// The answer to a transaction that was not committed; nothing if the request is to be decided again.
+fn refused(ctx: &Context<'_>, plan: &Plan, error: CommitError) -> Result<(), Status> {
+    let named = ctx.named();
+    let first = plan.changes.first().map(Change::key);
+    match error {
+        // Somebody took the name, the address or the port in between: the next decision sees it.
+        CommitError::Exists(key) if plan.retry || Some(&key) != first => Ok(()),
+        CommitError::Exists(key) => {
+            let existing = ctx.state.get(&key).map(|o| o.value()).unwrap_or_default();
+            Err(pipeline::create::taken(ctx, key.name(), &existing))
+        }
+        CommitError::Missing(_) | CommitError::Conflict { .. } if plan.retry => Ok(()),
+        CommitError::Missing(key) => Err(Status::not_found(&named, key.name())),
+        CommitError::Conflict { key, current: None } => Err(Status::not_found(&named, key.name())),
+        CommitError::Conflict { key, current: Some(_) } => Err(Status::modified(&named, key.name())),
+        CommitError::Guard(refusal) if refusal.retry => Ok(()),
+        CommitError::Guard(refusal) => Err(refusal.status),
+        CommitError::TooLarge { limit, .. } => {
+            Err(Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}")))
+        }
+        CommitError::Invalid(what) => Err(Status::bad_request(format!("{what} cannot be stored"))),
+        CommitError::NotWritable(why) => Err(Status::unavailable(format!("the log cannot be written: {why}"))),
+        CommitError::Unknown => {
+            Err(Status::timeout("the log failed while it wrote: ask again with the same request id"))
+        }
+        CommitError::Repeated(_) => Err(Status::internal("a repeated request was not recognized")),
+    }
+}

@@ -1,0 +1,84 @@
+//! The actor that takes requests off the bus: bounded, each worked on by itself, answered where it came from.
+//!
+//! What a restart loses: requests being worked on are finished by the log but not answered; their callers ask again with the same id.
+
+use std::sync::Arc;
+
+use cox_bus::{ApiReply, ApiRequest, Bus, Identity, Incoming};
+use cox_kit::Scope;
+use cox_kit::supervise::StartError;
+use cox_objects::{Position, Status};
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::execute::Executor;
+
+/// Serves until the scope is cancelled; then finishes what it has begun.
+pub(crate) async fn serve(bus: Bus, executor: Executor, scope: Scope) -> Result<(), StartError> {
+    let mut questions = bus.serve_api().await?;
+    let permits = Arc::new(Semaphore::new(executor.config.max_in_flight));
+    // Tasks of one request each: aborted if this actor fails, waited for when it stops.
+    let mut working: JoinSet<()> = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = scope.cancelled().cancelled() => break,
+            Some(ended) = working.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a request panicked; its caller asks again");
+                }
+            }
+            question = questions.next() => match question {
+                None => return Err("the bus connection is closed".into()),
+                Some(question) => drop(working.spawn(answer(question, executor.clone(), permits.clone()))),
+            },
+        }
+    }
+    while working.join_next().await.is_some() {}
+    Ok(())
+}
+
+fn answer(question: Incoming, executor: Executor, permits: Arc<Semaphore>) -> BoxFuture<'static, ()> {
+    match question {
+        Incoming::Head { reply, .. } => {
+            let log = &executor.stored.log;
+            let head = Position { epoch: log.epoch(), revision: log.head() };
+            async move { reply.answer(&head).await }.boxed()
+        }
+        Incoming::Api { from, request, reply } => {
+            let permit = permits.try_acquire_owned().ok();
+            async move { reply.answer(&one(&executor, permit, &from, &request).await).await }.boxed()
+        }
+        Incoming::Batch { from, requests, reply } => async move {
+            let each = requests.into_iter().map(|request| {
+                let permit = permits.clone().try_acquire_owned().ok();
+                let (executor, from) = (&executor, &from);
+                async move {
+                    match request {
+                        Ok(request) => one(executor, permit, from, &request).await,
+                        Err(status) => ApiReply::error(&status),
+                    }
+                }
+            });
+            let answers: Vec<ApiReply> = join_all(each).await;
+            reply.answer(&answers).await;
+        }
+        .boxed(),
+    }
+}
+
+/// One request; without a permit it is refused, to be sent again a little later.
+async fn one(
+    executor: &Executor,
+    permit: Option<OwnedSemaphorePermit>,
+    from: &Identity,
+    request: &ApiRequest,
+) -> ApiReply {
+    let Some(_permit) = permit else {
+        let status = Status::too_many_requests("too many requests, please try again later", 1);
+        return ApiReply::error(&status);
+    };
+    executor.handle(from, request).await
+}

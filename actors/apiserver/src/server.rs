@@ -1,0 +1,117 @@
+//! The apiserver's supervision tree: what runs, in which order it starts, and how it is told about.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cox_bus::{Bus, CallError, Publisher, SealingKey, serve_reads};
+use cox_kit::supervise::{ComponentError, worker};
+use cox_kit::{Running, Scope};
+use cox_log::{Log, OpenError};
+use cox_objects::Kinds;
+
+use crate::bootstrap::{self, BootstrapError};
+use crate::config::Config;
+use crate::execute::Executor;
+use crate::index::{Indexes, Shared};
+use crate::source::LogSource;
+use crate::state::stored::Stored;
+use crate::{expiry, readiness, requests};
+
+/// What an apiserver is made of.
+pub struct Deps {
+    /// The connection that requests and reads are served on, under [`cox_bus::Identity::Apiserver`].
+    pub bus: Bus,
+    /// A connection of its own for publishing: the server slows a publisher whose subscribers are slow.
+    pub publishing: Bus,
+    /// The key that Secrets are sealed with on their way.
+    pub sealing: SealingKey,
+    /// Where the log is.
+    pub data_dir: PathBuf,
+    /// What is served.
+    pub kinds: Arc<Kinds>,
+    /// Settings.
+    pub config: Config,
+}
+
+/// Why an apiserver cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log cannot be opened; the text is one line that says what to do.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// What every cluster begins with cannot be written.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// The event stream is ahead of the log.
+    #[error("{0}")]
+    Stream(String),
+    /// The bus is not there.
+    #[error("the apiserver cannot listen on the bus: {0}")]
+    Bus(#[from] CallError),
+    /// The tree did not start.
+    #[error(transparent)]
+    Tree(#[from] ComponentError),
+}
+
+/// A running apiserver.
+pub struct Apiserver {
+    running: Running,
+    log: Log,
+}
+
+/// Opens the log, writes what every cluster begins with, and serves.
+///
+/// # Errors
+/// If the log cannot be opened or written, or the bus is not there.
+pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
+    let shared = Arc::new(Shared::default());
+    let indexes = Box::new(Indexes::new(shared.clone()));
+    let log = Log::open(&deps.data_dir, deps.config.log.clone(), indexes)?;
+    let stored = Stored { log: log.clone(), shared };
+    let executor = Executor { stored, kinds: deps.kinds, config: Arc::new(deps.config) };
+    bootstrap::run(&executor).await?;
+
+    let scope = Scope::root("apiserver");
+    let source = Arc::new(LogSource(log.clone()));
+    let publisher = {
+        let (bus, source, sealing) = (deps.publishing, source.clone(), deps.sealing.clone());
+        worker("publisher", move |scope| {
+            let publisher = Publisher::new(bus.clone(), source.clone(), sealing.clone());
+            async move { Ok(publisher.run(scope.cancelled().clone()).await?) }
+        })
+    };
+    let reads = {
+        let (bus, source, sealing) = (deps.bus.clone(), source.clone(), deps.sealing);
+        worker("reads", move |scope| {
+            let (bus, source, sealing) = (bus.clone(), source.clone(), sealing.clone());
+            async move { Ok(serve_reads(&bus, source, sealing, scope.cancelled().clone()).await?) }
+        })
+    };
+    let requests = {
+        let (bus, executor) = (deps.bus.clone(), executor.clone());
+        worker("requests", move |scope| requests::serve(bus.clone(), executor.clone(), scope))
+    };
+    let expiry = {
+        let executor = executor.clone();
+        worker("expiry", move |scope| expiry::run(executor.clone(), scope))
+    };
+    let readiness = {
+        let (bus, log) = (deps.bus, log.clone());
+        worker("readiness", move |scope| readiness::serve(bus.clone(), log.clone(), scope))
+    };
+    let running = Running::start(scope, vec![publisher, reads, requests, expiry, readiness]).await?;
+    Ok(Apiserver { running, log })
+}
+
+impl Apiserver {
+    /// The supervision tree, to show and to wait on.
+    pub fn running(&mut self) -> &mut Running {
+        &mut self.running
+    }
+
+    /// Stops serving, then closes the log: everything acknowledged is in it.
+    pub async fn stop(self) {
+        self.running.stop().await;
+        self.log.close();
+    }
+}
