@@ -36,7 +36,7 @@ fn status(job: &Value) -> &'static str {
         "Complete"
     } else if is("Failed") {
         "Failed"
-    } else if text(job, "metadata.deletionTimestamp") != "" {
+    } else if !text(job, "metadata.deletionTimestamp").is_empty() {
         "Terminating"
     } else if is("Suspended") {
         "Suspended"

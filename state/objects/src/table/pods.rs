@@ -51,7 +51,7 @@ impl State {
         if !initializing || is_true(pod, "Initialized") {
             state.containers(pod, init);
         }
-        if text(pod, "metadata.deletionTimestamp") != "" {
+        if !text(pod, "metadata.deletionTimestamp").is_empty() {
             state.reason = match text(pod, "status.reason") {
                 "NodeLost" => "Unknown".to_owned(),
                 _ if matches!(text(pod, "status.phase"), "Succeeded" | "Failed") => state.reason,

@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
 
     fn ranged(&mut self, element: &str, what: &str, range: std::ops::RangeInclusive<i32>) -> Result<i8, String> {
         // Go takes an hour of one digit.
-        let next_is_digit = self.rest.bytes().nth(1).is_some_and(|b| b.is_ascii_digit());
+        let next_is_digit = self.rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
         let places = if element == "15" && !next_is_digit { 1 } else { 2 };
         let number = self.number(places, element)?;
         match i8::try_from(number) {
