@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use cox_bus::replay::ReadError;
-use cox_bus::{Bus, CallError, Followed, Follower};
+use cox_bus::{Bus, CallError, Followed, Follower, StreamError, now_ms};
 use cox_objects::{Event, Key, Object, Position, Revision};
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -40,16 +40,31 @@ enum Broken {
     Missing(Revision),
 }
 
+impl Broken {
+    /// Whether only a new snapshot helps.
+    fn loses_what_is_there(&self) -> bool {
+        match self {
+            Broken::Subscribe(_) | Broken::Closed => false,
+            Broken::Read(ReadError::Stream(StreamError::Refused(status))) => status.code == 410,
+            Broken::Read(_) => false,
+            Broken::Epoch | Broken::Sealed(..) | Broken::Missing(_) => true,
+        }
+    }
+}
+
 impl Mirror {
     /// Follows the log until it is cancelled. Whatever breaks is tried again, with backoff.
     pub async fn follow(&self, bus: &Bus, cancel: CancellationToken) {
         let mut wait = BACKOFF.0;
+        let mut anew = true;
         while !cancel.is_cancelled() {
             let before = self.position();
             let broken = tokio::select! {
                 () = cancel.cancelled() => return,
-                broken = self.follow_once(bus) => broken,
+                broken = self.follow_once(bus, anew) => broken,
             };
+            // Whatever else breaks, what is there holds, and the rest shows as a gap.
+            anew = broken.loses_what_is_there() || self.position().revision == 0;
             tracing::warn!(%broken, position = %self.position(), "the mirror lost the log and starts again");
             wait = if self.position() == before { (wait * 2).min(BACKOFF.1) } else { BACKOFF.0 };
             tokio::select! {
@@ -59,23 +74,23 @@ impl Mirror {
         }
     }
 
-    async fn follow_once(&self, bus: &Bus) -> Broken {
-        match self.try_follow(bus).await {
+    async fn follow_once(&self, bus: &Bus, anew: bool) -> Broken {
+        match self.try_follow(bus, anew).await {
             Ok(()) => Broken::Closed,
             Err(broken) => broken,
         }
     }
 
-    async fn try_follow(&self, bus: &Bus) -> Result<(), Broken> {
+    async fn try_follow(&self, bus: &Bus, anew: bool) -> Result<(), Broken> {
         // The subscription stands before the snapshot is asked for, so that nothing falls between them.
         let following = cox_bus::follow(bus).await?;
-        let (position, objects) = snapshot(bus).await?;
-        self.update(|state| match state.position() {
-            // We are there already: those who follow us need not start anew.
-            own if own == position => state.drop_unfinished(),
-            _ => state.reset(position, objects),
-        });
-        let mut follower = following.from(position);
+        if anew {
+            let (position, objects) = snapshot(bus).await?;
+            self.update(|state| state.reset(position, objects));
+        } else {
+            self.update(State::drop_unfinished);
+        }
+        let mut follower = following.from(self.position());
         while let Some(first) = follower.next().await {
             self.take(bus, &mut follower, first).await?;
         }
@@ -105,6 +120,8 @@ impl Mirror {
             Followed::Gap { from, to } => self.fill(bus, from, to).await,
             Followed::Head(head) => {
                 self.announce(head);
+                // A turn that comes also when nothing changes: a burst is not remembered for ever.
+                self.update(|state| state.age(now_ms()));
                 Ok(())
             }
             Followed::Sealed(position, key) => Err(Broken::Sealed(position, key)),
