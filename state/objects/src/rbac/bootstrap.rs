@@ -1,6 +1,7 @@
 //! The roles and bindings that every cluster begins with, as Kubernetes 1.36 makes them.
 //!
-//! They are kept in `data/rbac.jsonl`, one object a line, without what all of them have in common.
+//! They are kept in `data/rbac.jsonl` (made by `ops/generate/rbac.py`), one object a line, without what all of them have in
+//! common.
 
 use serde_json::{Map, Value, json};
 

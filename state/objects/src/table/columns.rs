@@ -1,6 +1,6 @@
 //! The columns of each resource's table, with the descriptions that Kubernetes gives them.
 //!
-//! They are kept in `data/columns.jsonl`; names and ages are described there once, with the default columns.
+//! They are kept in `data/columns.jsonl` (made by `ops/generate/columns.py`); names and ages are described there once, with the default columns.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

@@ -11,9 +11,9 @@ use super::cells::{NONE, UNSET, age, name, selector};
 /// The most items that a cell lists before it says how many more there are.
 const SHOWN: usize = 3;
 
-fn shorten(items: &[String], count: usize) -> String {
+fn shorten(items: &[String]) -> String {
     let shown: Vec<&str> = items.iter().take(SHOWN).map(String::as_str).collect();
-    match count.checked_sub(SHOWN) {
+    match items.len().checked_sub(SHOWN) {
         Some(more) if more > 0 => format!("{} + {more} more...", shown.join(",")),
         _ => shown.join(","),
     }
@@ -38,7 +38,7 @@ pub(super) fn endpoints(endpoints: &Value, now: Timestamp) -> Vec<Value> {
     }
     let cell = match list(endpoints, "subsets") {
         [] => NONE.to_owned(),
-        _ => shorten(&items, items.len()),
+        _ => shorten(&items),
     };
     vec![json!(name(endpoints)), json!(cell), json!(age(endpoints, now))]
 }
@@ -58,21 +58,24 @@ pub(super) fn endpoint_slice(slice: &Value, now: Timestamp) -> Vec<Value> {
     vec![
         json!(name(slice)),
         json!(text(slice, "addressType")),
-        json!(unset_if_empty(shorten(&ports, ports.len()))),
-        json!(unset_if_empty(shorten(&addresses, addresses.len()))),
+        json!(unset_if_empty(shorten(&ports))),
+        json!(unset_if_empty(shorten(&addresses))),
         json!(age(slice, now)),
     ]
 }
 
 pub(super) fn ingress(ingress: &Value, now: Timestamp) -> Vec<Value> {
     let rules = list(ingress, "spec.rules");
-    let hosts: Vec<String> =
-        rules.iter().map(|rule| text(rule, "host")).filter(|h| !h.is_empty()).map(str::to_owned).collect();
-    let hosts = match hosts.as_slice() {
-        [] => "*".to_owned(),
-        // Kubernetes counts all rules, those without a host too, once there are more hosts than it shows.
-        hosts if hosts.len() > SHOWN => shorten(hosts, rules.len()),
-        hosts => shorten(hosts, hosts.len()),
+    let hosted = |rule: &&Value| !text(rule, "host").is_empty();
+    let hosts: Vec<&str> = rules.iter().filter(hosted).take(SHOWN).map(|rule| text(rule, "host")).collect();
+    // Any rule after the last host shown counts, with a host or without one.
+    let shown = rules.iter().enumerate().filter(|(_, rule)| hosted(rule)).nth(SHOWN - 1);
+    let hosts = match (hosts.as_slice(), shown) {
+        ([], _) => "*".to_owned(),
+        (hosts, Some((last, _))) if last + 1 < rules.len() => {
+            format!("{} + {} more...", hosts.join(","), rules.len() - SHOWN)
+        }
+        (hosts, _) => hosts.join(","),
     };
     let ports = if list(ingress, "spec.tls").is_empty() { "80" } else { "80, 443" };
     vec![

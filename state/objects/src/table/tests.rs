@@ -124,6 +124,8 @@ fn long_lists_are_cut() {
     let rules: Vec<Value> = ["a", "b", "c", "d"].iter().map(|h| json!({"host": format!("{h}.com")})).collect();
     let ingress = json!({"metadata": {"name": "i"}, "spec": {"rules": rules}});
     assert_eq!(cells("ingresses.networking.k8s.io", ingress)[2], "a.com,b.com,c.com + 1 more...");
+    let exact = json!({"metadata": {"name": "i"}, "spec": {"rules": [{"host": "a.com"}, {}, {"host": "b.com"}]}});
+    assert_eq!(cells("ingresses.networking.k8s.io", exact)[2], "a.com,b.com");
 }
 
 #[test]
