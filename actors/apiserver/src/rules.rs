@@ -146,7 +146,7 @@ fn content(errors: &mut Vec<FieldError>, kind: &Kind, object: &Value) {
 pub fn validate_update(kind: &Kind, subresource: &str, object: &Value, old: &Value) -> Vec<FieldError> {
     let mut found = Vec::new();
     let errors = &mut found;
-    meta::validate_update(errors, object, old);
+    meta::validate_update(errors, kind, object, old);
     let status = subresource == "status";
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "Pod") => pod::validate_update(errors, subresource, object, old),

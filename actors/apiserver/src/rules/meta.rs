@@ -189,13 +189,37 @@ pub(crate) fn standard_finalizer(errors: &mut Errors, path: &Path, finalizer: &s
     }
 }
 
-/// The metadata of an update. Kubernetes checks it twice (for all kinds, and in the kind's own validation), so that each cause
-/// comes twice; the message has it once.
-pub(crate) fn validate_update(errors: &mut Errors, object: &Value, old: &Value) {
+/// The metadata of an update. Kubernetes checks it for all kinds and again in the kind's own validation, so that a cause comes
+/// several times; the message has it once.
+pub(crate) fn validate_update(errors: &mut Errors, kind: &Kind, object: &Value, old: &Value) {
+    let metadata = object.at("metadata");
+    let path = Path::new("metadata");
+    validate_with(errors, metadata, &path, kind.namespaced, names::segment);
     let mut found = Vec::new();
-    update(&mut found, object.at("metadata"), old.at("metadata"), &Path::new("metadata"));
+    update(&mut found, metadata, old.at("metadata"), &path);
     let again = found.clone();
     errors.extend(found.into_iter().chain(again));
+    if checked_whole(kind) {
+        validate(errors, kind, object);
+    }
+}
+
+/// Kinds whose own validation of an update looks at all of the new object's metadata, not only at what changed.
+fn checked_whole(kind: &Kind) -> bool {
+    match kind.group.as_str() {
+        "" => matches!(
+            kind.kind.as_str(),
+            "ConfigMap"
+                | "Secret"
+                | "Service"
+                | "Pod"
+                | "ServiceAccount"
+                | "PersistentVolume"
+                | "PersistentVolumeClaim"
+        ),
+        "rbac.authorization.k8s.io" => true,
+        _ => false,
+    }
 }
 
 fn update(errors: &mut Errors, new: &Value, old: &Value, path: &Path) {

@@ -57,7 +57,7 @@ impl Read for Value {
     }
 }
 
-/// Changes to JSON objects; on anything but an object they do nothing.
+/// Changes to JSON objects. Anything else that a field is set on becomes an object first, as a null among structs does in Go.
 pub(crate) trait Fill {
     /// Sets a field.
     fn set(&mut self, field: &str, value: impl Into<Value>);
@@ -77,6 +77,9 @@ pub(crate) trait Fill {
 
 impl Fill for Value {
     fn set(&mut self, field: &str, value: impl Into<Value>) {
+        if !self.is_object() {
+            *self = Value::Object(Map::new());
+        }
         if let Some(fields) = self.as_object_mut() {
             fields.insert(field.to_owned(), value.into());
         }

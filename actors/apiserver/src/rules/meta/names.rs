@@ -55,7 +55,8 @@ fn cron_job(text: &str, prefix: bool) -> Vec<String> {
     found
 }
 
-fn segment(text: &str, prefix: bool) -> Vec<String> {
+/// A name that can stand in a URL: what every object must have at least.
+pub(super) fn segment(text: &str, prefix: bool) -> Vec<String> {
     if prefix { name::is_path_segment_prefix(text) } else { name::is_path_segment_name(text) }
 }
 

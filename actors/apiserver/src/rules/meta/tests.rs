@@ -31,10 +31,10 @@ fn annotations_have_a_total_size() {
 
 #[test]
 fn a_deleted_object_gets_no_new_finalizer() {
-    let old = json!({"metadata": {"name": "x", "deletionTimestamp": "t", "finalizers": ["a.b/c"]}});
-    let new = json!({"metadata": {"name": "x", "deletionTimestamp": "t", "finalizers": ["a.b/c", "a.b/d"]}});
+    let old = json!({"metadata": {"name": "x", "namespace": "a", "deletionTimestamp": "t", "finalizers": ["a.b/c"]}});
+    let new = json!({"metadata": {"name": "x", "namespace": "a", "deletionTimestamp": "t", "finalizers": ["a.b/c", "a.b/d"]}});
     let mut errors = Vec::new();
-    validate_update(&mut errors, &new, &old);
+    validate_update(&mut errors, &config_map(), &new, &old);
     let text = "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, \
                 found new finalizers []string{\"a.b/d\"}";
     // Once as every object, once as its kind.
@@ -48,15 +48,15 @@ proptest! {
         time in "[0-9]{4}-01-01T00:00:00Z",
         uid in proptest::option::of(Just("u")),
     ) {
-        let old = json!({"metadata": {"name": "x", "uid": "u", "generation": 3, "creationTimestamp": "2020-01-01T00:00:00Z"}});
-        let mut new = json!({"metadata": {"name": "x", "generation": generation, "creationTimestamp": time}});
+        let old = json!({"metadata": {"name": "x", "namespace": "a", "uid": "u", "generation": 3, "creationTimestamp": "2020-01-01T00:00:00Z"}});
+        let mut new = json!({"metadata": {"name": "x", "namespace": "a", "generation": generation, "creationTimestamp": time}});
         if let Some(uid) = uid {
             new["metadata"]["uid"] = json!(uid);
         }
         prepare_update(&mut new, &old);
         prop_assert_eq!(&new, &old);
         let mut errors = Vec::new();
-        validate_update(&mut errors, &new, &old);
+        validate_update(&mut errors, &config_map(), &new, &old);
         prop_assert!(errors.is_empty());
     }
 }

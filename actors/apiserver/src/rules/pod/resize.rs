@@ -40,8 +40,8 @@ pub(super) fn validate(errors: &mut Errors, object: &Value, old: &Value) {
         errors.push(FieldError::forbidden(&Path::root(), "windows pods cannot be resized"));
         return;
     }
-    let class = qos::class(object.at("spec"));
-    if class != qos::class(old.at("spec")) {
+    if qos::class(object.at("spec")) != qos::class(old.at("spec")) {
+        let class = old.at("status").text("qosClass");
         let detail = "Pod QOS Class may not change as a result of resizing";
         errors.push(FieldError::invalid(&path, class, detail));
     }

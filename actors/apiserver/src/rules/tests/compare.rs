@@ -6,26 +6,6 @@ use serde_json::{Value, json};
 /// The finalizers by which admission protects volumes and claims in use.
 const PROTECTION: [&str; 2] = ["kubernetes.io/pv-protection", "kubernetes.io/pvc-protection"];
 
-/// Drops nulls, as decoding a body does.
-pub(super) fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, v| !v.is_null());
-            fields.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(items) => {
-            for item in items {
-                // A null among structs is an empty one.
-                if item.is_null() {
-                    *item = json!({});
-                }
-                drop_nulls(item);
-            }
-        }
-        _ => {}
-    }
-}
-
 /// Gives a Service the addresses and ports that it was recorded with.
 pub(super) fn allocate(object: &mut Value, answer: &Value) {
     if object["kind"] != "Service" {

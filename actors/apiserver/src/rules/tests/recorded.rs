@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use cox_objects::patch;
+use cox_objects::schema::{self, Type};
 use serde_json::{Value, json};
 
 /// A scenario.
@@ -99,44 +101,28 @@ impl Step {
     }
 
     /// The object that the request asks for, before defaults.
-    pub(super) fn wanted(&self, old: Option<&Value>) -> Option<Value> {
+    pub(super) fn wanted(&self, old: Option<&Value>, owner: &'static Type) -> Option<Value> {
+        let body = self.raw(old, owner)?;
+        schema::check(&body, owner).ok().map(|decoded| decoded.value)
+    }
+
+    fn raw(&self, old: Option<&Value>, owner: &'static Type) -> Option<Value> {
         match (self.method.as_str(), old) {
             ("POST", _) => Some(self.body.clone()),
             ("PUT", Some(_)) => Some(self.body.clone()),
             ("PATCH", Some(old)) => {
-                let mut object = old.clone();
-                if object.to_string().contains("<any>") {
+                if old.to_string().contains("<any>") {
                     return None;
                 }
+                let text = self.body.to_string();
                 match self.content_type.as_str() {
-                    "application/merge-patch+json" => merge(&mut object, &self.body),
-                    "application/json-patch+json" => {
-                        let patch: json_patch::Patch = serde_json::from_value(self.body.clone()).ok()?;
-                        json_patch::patch(&mut object, &patch).ok()?;
-                    }
-                    _ => return None,
+                    "application/merge-patch+json" => Some(patch::merge::apply(old, text.as_bytes()).ok()?.object),
+                    "application/json-patch+json" => Some(patch::json::apply(old, text.as_bytes()).ok()?.object),
+                    "application/strategic-merge-patch+json" => patch::strategic::apply(old, &self.body, owner).ok(),
+                    _ => None,
                 }
-                Some(object)
             }
             _ => None,
-        }
-    }
-}
-
-/// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
-    let Some(fields) = patch.as_object() else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in fields {
-        if value.is_null() {
-            target.as_object_mut().unwrap().remove(key);
-        } else {
-            merge(&mut target[key.as_str()], value);
         }
     }
 }
