@@ -81,6 +81,10 @@ fn values_round_away_from_zero() {
     assert_eq!(q("1Ki").plus(&q("1")).to_string(), "1025");
     assert_eq!(Quantity::ZERO.plus(&q("1Gi")).to_string(), "1Gi");
     assert_eq!(q("2").minus(&q("500m")).to_string(), "1500m");
+    assert_eq!(
+        (q("100u").rounded_to_milli().to_string(), q("1.234").rounded_to_milli().to_string()),
+        ("1m".into(), "1.234".into())
+    );
     assert!(q("1024Mi") == q("1Gi") && q("1G") < q("1Gi") && q("-1") < q("0") && q("1e100") > q("100Ei"));
 }
 
