@@ -19,18 +19,24 @@ fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-fn put(tar: &mut tar::Builder<Vec<u8>>, path: &str, mode: u32, content: &[u8]) {
+fn header(kind: tar::EntryType, mode: u32, size: usize) -> tar::Header {
     let mut header = tar::Header::new_ustar();
+    header.set_entry_type(kind);
     header.set_mode(mode);
-    header.set_size(content.len() as u64);
+    header.set_size(size as u64);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+fn put(tar: &mut tar::Builder<Vec<u8>>, path: &str, mode: u32, content: &[u8]) {
+    let mut header = header(tar::EntryType::Regular, mode, content.len());
     tar.append_data(&mut header, path, content).unwrap();
 }
 
 fn folder(tar: &mut tar::Builder<Vec<u8>>, path: &str, mode: u32) {
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(tar::EntryType::Directory);
-    header.set_mode(mode);
-    header.set_size(0);
+    let mut header = header(tar::EntryType::Directory, mode, 0);
     tar.append_data(&mut header, path, std::io::empty()).unwrap();
 }
 
@@ -42,9 +48,7 @@ fn layer() -> Vec<u8> {
     let busybox = std::fs::read("/bin/busybox").expect("busybox-static is installed");
     put(&mut tar, "bin/busybox", 0o755, &busybox);
     for applet in APPLETS {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(tar::EntryType::Symlink);
-        header.set_size(0);
+        let mut header = header(tar::EntryType::Symlink, 0o777, 0);
         tar.append_link(&mut header, format!("bin/{applet}"), "busybox").unwrap();
     }
     put(&mut tar, "etc/passwd", 0o644, b"root:x:0:0::/root:/bin/sh\nweb:x:33:34::/home:/bin/sh\n");

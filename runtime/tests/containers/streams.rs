@@ -50,7 +50,8 @@ async fn exec_has_streams_and_an_end() {
         drop(stdin);
     };
     let all = async { tokio::join!(write, stdout.read_to_end(&mut out), stderr.read_to_end(&mut err)) };
-    timeout(DEADLINE, all).await.unwrap();
+    let ((), read_out, read_err) = timeout(DEADLINE, all).await.unwrap();
+    assert_eq!((read_out.unwrap(), read_err.unwrap()), (300_000, 4));
     assert_eq!((out.len(), err.as_slice()), (300_000, &b"bad\n"[..]));
     assert_eq!(session.outcome.await.unwrap(), ExecOutcome::Exited(9));
 
