@@ -77,16 +77,14 @@ pub(super) fn objects(kind: &Kind, ours: &Value, recorded: &Value) -> Vec<String
         for field in ["managedFields", "resourceVersion", "uid", "creationTimestamp", "selfLink"] {
             side["metadata"].as_object_mut().map(|m| m.remove(field));
         }
-        if let Some(finalizers) = side.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut) {
-            finalizers.retain(|f| !PROTECTION.contains(&f.as_str().unwrap_or_default()));
-        }
+        let protects = |f: &Value| PROTECTION.contains(&f.as_str().unwrap_or_default());
+        retain(&mut side["metadata"], "finalizers", &protects);
         if kind.kind == "PersistentVolumeClaim" {
             side["spec"].as_object_mut().map(|s| s.remove("storageClassName"));
         }
         if kind.kind == "Pod" {
             forget_admission(side);
         }
-        prune(side);
     }
     differ(&ours, &recorded, "", &mut found);
     found
@@ -109,40 +107,24 @@ fn forget_admission(pod: &mut Value) {
     let default = |t: &Value| {
         t["key"].as_str().is_some_and(|k| k.starts_with("node.kubernetes.io/")) && t["tolerationSeconds"] == 300
     };
-    let retain = |list: Option<&mut Value>, drop: &dyn Fn(&Value) -> bool| {
-        if let Some(items) = list.and_then(Value::as_array_mut) {
-            items.retain(|i| !drop(i));
-        }
-    };
-    retain(spec.get_mut("volumes"), &token);
-    retain(spec.get_mut("tolerations"), &default);
+    let spec = &mut pod["spec"];
+    retain(spec, "volumes", &token);
+    retain(spec, "tolerations", &default);
     for list in ["containers", "initContainers", "ephemeralContainers"] {
         for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-            retain(container.get_mut("volumeMounts"), &token);
+            retain(container, "volumeMounts", &token);
         }
     }
 }
 
-/// Drops what is empty: which empty fields are shown is for the schema to say.
-fn prune(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.values_mut().for_each(prune);
-            fields.retain(|_, v| !is_empty(v));
+/// Drops items of a list, and the list if nothing is left.
+fn retain(holder: &mut Value, list: &str, drop: &dyn Fn(&Value) -> bool) {
+    let Some(fields) = holder.as_object_mut() else { return };
+    if let Some(items) = fields.get_mut(list).and_then(Value::as_array_mut) {
+        items.retain(|i| !drop(i));
+        if items.is_empty() {
+            fields.remove(list);
         }
-        Value::Array(items) => items.iter_mut().for_each(prune),
-        _ => {}
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(flag) => !flag,
-        Value::Number(number) => number.as_i64() == Some(0),
-        Value::String(text) => text.is_empty() || text == "0",
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
     }
 }
 

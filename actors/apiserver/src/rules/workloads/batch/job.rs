@@ -28,6 +28,7 @@ pub(crate) fn defaults(object: &mut Value) {
     spec.fill_unset("backoffLimit", retries);
     spec.fill_unset("completionMode", "NonIndexed");
     spec.fill_unset("suspend", false);
+    spec.fill_unset("manualSelector", false);
     let replacement = if spec.has("podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
     spec.fill_unset("podReplacementPolicy", replacement);
     if let Some(policy) = spec.inner("podFailurePolicy") {
