@@ -11,6 +11,17 @@ use rocksdb::{
 use crate::format::{self, Family};
 use crate::{LogError, Options, Outcome};
 
+/// Key and value of an entry.
+pub(crate) type Entry = (Box<[u8]>, Box<[u8]>);
+
+/// What objects there are at one moment.
+pub(crate) struct Keys {
+    /// The newest revision of the log, if it has any event.
+    pub(crate) newest: Option<Revision>,
+    /// The objects with the revisions that make them, in the order of resources and keys.
+    pub(crate) keys: Vec<(Key, Revision)>,
+}
+
 /// An open database.
 pub(crate) struct Db {
     db: DB,
@@ -143,7 +154,7 @@ impl Db {
         &self,
         family: Family,
         from: &[u8],
-    ) -> Result<impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), LogError>> + '_, LogError> {
+    ) -> Result<impl Iterator<Item = Result<Entry, LogError>> + '_, LogError> {
         let mode = IteratorMode::From(from, Direction::Forward);
         let entries = self.db.iterator_cf_opt(self.family(family)?, ReadOptions::default(), mode);
         Ok(entries.map(|entry| entry.map_err(LogError::from)))
@@ -155,7 +166,7 @@ impl Db {
     }
 
     /// The keys of `current` with their revisions, and the newest revision of the log, as of one moment.
-    pub(crate) fn keys(&self) -> Result<(Option<Revision>, Vec<(Key, Revision)>), LogError> {
+    pub(crate) fn keys(&self) -> Result<Keys, LogError> {
         let snapshot = self.db.snapshot();
         let newest = match snapshot.iterator_cf(self.family(Family::Log)?, IteratorMode::End).next() {
             None => None,
@@ -168,7 +179,7 @@ impl Db {
             let revision = format::parse_current(&value).ok_or_else(|| damaged("current", &place))?;
             keys.push((key, revision));
         }
-        Ok((newest, keys))
+        Ok(Keys { newest, keys })
     }
 }
 

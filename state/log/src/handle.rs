@@ -9,7 +9,7 @@ use cox_objects::{Epoch, Event, Key, Object, RequestId, Resource, Revision};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::db::Db;
+use crate::db::{Db, Keys};
 use crate::lock::{self, Held};
 use crate::read::{self, Part};
 use crate::writer::{Job, Writer};
@@ -293,7 +293,7 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, LogError> {
-        let (newest, keys) = self.store.db()?.keys()?;
+        let Keys { newest, keys } = self.store.db()?.keys()?;
         // Without events there are no objects either, and the head is where the epoch begins.
         Ok(Snapshot::new(self.clone(), newest.unwrap_or_else(|| self.head()), keys))
     }

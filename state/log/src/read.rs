@@ -70,8 +70,7 @@ pub(crate) fn list_at(db: &Db, part: &Part<'_>, revision: Revision) -> Result<Li
     let mut listed = Listed { revision, items: Vec::new(), more: false };
     let mut cursor = db.cursor(Family::History)?;
     cursor.seek(part.start(&prefix));
-    loop {
-        let Some(key) = found(&cursor, &prefix)? else { break };
+    while let Some(key) = found(&cursor, &prefix)? {
         cursor.seek_for_prev(format::history_key(&key, revision));
         if let Some((at, made)) = cursor.key().and_then(format::parse_history_key)
             && at == key

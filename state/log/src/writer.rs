@@ -79,9 +79,8 @@ impl Writer {
     /// Brings the arbiter to what is committed.
     pub(crate) fn load(&mut self) -> Result<(), LogError> {
         let db = self.store.db()?;
-        let (_, keys) = db.keys()?;
         let mut failed = None;
-        let mut objects = keys.into_iter().map_while(|(key, revision)| match db.object(revision) {
+        let mut objects = db.keys()?.keys.into_iter().map_while(|(key, revision)| match db.object(revision) {
             Ok(Some(object)) => Some((key, object)),
             Ok(None) => {
                 failed = Some(LogError::Damaged(format!("{key} is made of a deletion at revision {revision}")));

@@ -1,5 +1,7 @@
 //! Many writers at once, outcomes, and who may open a log.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
+
 #[path = "support/log.rs"]
 mod support;
 

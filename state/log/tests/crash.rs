@@ -2,6 +2,8 @@
 //!
 //! The test runs itself again as the process that is killed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
+
 #[path = "support/log.rs"]
 mod support;
 

@@ -1,5 +1,7 @@
 //! Damaged files: a torn tail is trimmed, everything else is said in one line.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
+
 #[path = "support/log.rs"]
 mod support;
 

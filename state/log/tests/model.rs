@@ -1,5 +1,7 @@
 //! Random transactions against a model, with the log closed and opened again at random points.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
+
 #[path = "support/log.rs"]
 mod support;
 

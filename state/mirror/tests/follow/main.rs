@@ -1,5 +1,7 @@
 //! Mirrors of a real log over a real nats-server: what they end up with is the log, whatever happens in between.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
+
 mod cluster;
 mod feed;
 
