@@ -25,6 +25,7 @@ mod resources;
 mod selector;
 mod service;
 mod storage;
+mod webhooks;
 mod workloads;
 
 use cox_objects::{FieldError, Kind, Path};
@@ -133,6 +134,9 @@ fn content(errors: &mut Vec<FieldError>, kind: &Kind, object: &Value) {
         ("networking.k8s.io", "NetworkPolicy") => network::policy::validate(errors, object),
         ("", "PersistentVolume") => storage::volume::validate(errors, object),
         ("", "PersistentVolumeClaim") => storage::persistent_claim::validate(errors, object),
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
+            webhooks::validate(errors, object)
+        }
         ("storage.k8s.io", "StorageClass") => storage::classes::validate(errors, object),
         ("storage.k8s.io", "CSIDriver") => storage::classes::validate_driver(errors, object),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::validate(errors, object),
