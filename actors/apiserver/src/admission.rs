@@ -18,9 +18,10 @@ mod priority;
 mod runtime_class;
 mod service;
 mod service_account;
+mod signing_request;
 mod tolerations;
 
-pub(crate) use namespace::terminating;
+pub(crate) use namespace::{label, terminating};
 pub(crate) use ports::POOL;
 pub(crate) use service::numbers as port_numbers;
 
@@ -33,7 +34,7 @@ pub(crate) struct Effects {
 
 /// Admission of a new object.
 pub(crate) fn create(ctx: &Context<'_>, object: &mut Value, effects: &mut Effects) -> Result<(), Status> {
-    namespace::live(ctx, effects)?;
+    namespace::live(ctx, object, effects)?;
     match ctx.resource().as_str() {
         "pods" => {
             service_account::admit(ctx, object)?;
@@ -49,12 +50,19 @@ pub(crate) fn create(ctx: &Context<'_>, object: &mut Value, effects: &mut Effect
             namespace::new(object);
             Ok(())
         }
+        signing_request::RESOURCE => {
+            signing_request::new(ctx, object);
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
 
 /// Admission of an update.
 pub(crate) fn update(ctx: &Context<'_>, object: &mut Value, old: &Value) -> Result<(), Status> {
+    if ctx.resource().as_str() == signing_request::RESOURCE {
+        signing_request::keep(ctx, object, old);
+    }
     if !ctx.request.subresource.is_empty() {
         return Ok(());
     }

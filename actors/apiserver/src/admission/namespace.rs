@@ -14,7 +14,7 @@ const FINALIZER: &str = "kubernetes";
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Checks that the namespace of a new object is there and stays, now and at the commit.
-pub(super) fn live(ctx: &Context<'_>, effects: &mut Effects) -> Result<(), Status> {
+pub(super) fn live(ctx: &Context<'_>, object: &Value, effects: &mut Effects) -> Result<(), Status> {
     if !ctx.kind.namespaced {
         return Ok(());
     }
@@ -22,7 +22,7 @@ pub(super) fn live(ctx: &Context<'_>, effects: &mut Effects) -> Result<(), Statu
     let key = Key::new(Resource::NAMESPACES, "", name);
     let namespace = ctx.state.get(&key).ok_or_else(|| Status::not_found(&Resource::NAMESPACES, name))?.value();
     if terminating(&namespace) {
-        return Err(refusal(&ctx.named(), &ctx.request.name, name));
+        return Err(refusal(ctx, object, name));
     }
     effects.guards.push(Guard::NamespaceLive(name.to_owned()));
     Ok(())
@@ -33,9 +33,9 @@ pub(crate) fn terminating(namespace: &Value) -> bool {
     deleting(namespace) || text(namespace, "/status/phase") == "Terminating"
 }
 
-fn refusal(resource: &Resource, name: &str, namespace: &str) -> Status {
+fn refusal(ctx: &Context<'_>, object: &Value, namespace: &str) -> Status {
     let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
-    let mut status = Status::forbidden(resource, name, &why);
+    let mut status = super::forbidden(ctx, object, &why);
     if let Some(details) = status.details.as_mut().and_then(Value::as_object_mut) {
         details.insert(
             "causes".into(),
@@ -66,7 +66,8 @@ pub(super) fn keep_finalizers(namespace: &mut Value, old: &Value) {
     label(namespace);
 }
 
-fn label(namespace: &mut Value) {
+/// Every namespace carries its name as a label.
+pub(crate) fn label(namespace: &mut Value) {
     let name = text(namespace, "/metadata/name").to_owned();
     if name.is_empty() {
         return;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Effects, addresses, ports};
 use crate::context::Context;
+use crate::rules;
 use crate::value::{int, list, map, text};
 
 const HEADLESS: &str = "None";
@@ -18,87 +19,13 @@ pub(super) fn allocate(
     old: Option<&Value>,
     effects: &mut Effects,
 ) -> Result<(), Status> {
-    if let Some(old) = old {
-        carry_over(service, old);
-        drop_unused(service, old);
+    let errors = rules::prepare_allocation(ctx.kind, service, old);
+    if !errors.is_empty() {
+        return Err(Status::invalid("", "Service", text(service, "/metadata/name"), &errors));
     }
     address(ctx, service, old, effects)?;
     node_ports(ctx, service, old, effects)?;
     health_check(ctx, service, old, effects)
-}
-
-/// What an update may leave out because the server gave it: address, families, ports.
-fn carry_over(service: &mut Value, old: &Value) {
-    let needs = needs_address(service) && needs_address(old);
-    if needs && text(service, "/spec/clusterIP").is_empty() && list(service, "/spec/clusterIPs").is_empty() {
-        for field in ["clusterIP", "clusterIPs"] {
-            copy(service, old, field);
-        }
-    }
-    if needs_address(service) && needs_address(old) {
-        for field in ["ipFamilies", "ipFamilyPolicy"] {
-            if service.pointer(&format!("/spec/{field}")).is_none() {
-                copy(service, old, field);
-            }
-        }
-    }
-    if needs_ports(service) && needs_ports(old) {
-        carry_ports(service, old);
-    }
-    if needs_health_check(service) && int(service, "/spec/healthCheckNodePort").unwrap_or(0) == 0 {
-        copy(service, old, "healthCheckNodePort");
-    }
-}
-
-fn copy(service: &mut Value, old: &Value, field: &str) {
-    if let Some(value) = old.pointer(&format!("/spec/{field}")) {
-        map(service, "spec").insert(field.to_owned(), value.clone());
-    }
-}
-
-/// Ports without a node port get the one that the same port had.
-fn carry_ports(service: &mut Value, old: &Value) {
-    let had = list(old, "/spec/ports").to_vec();
-    let used: Vec<i64> = list(service, "/spec/ports").iter().filter_map(|p| int(p, "/nodePort")).collect();
-    let Some(ports) = map(service, "spec").get_mut("ports").and_then(Value::as_array_mut) else { return };
-    for port in ports {
-        if int(port, "/nodePort").unwrap_or(0) != 0 {
-            continue;
-        }
-        let same = |o: &&Value| protocol(o) == protocol(port) && int(o, "/port") == int(port, "/port");
-        let before = had.iter().find(same).and_then(|o| int(o, "/nodePort")).filter(|n| *n != 0 && !used.contains(n));
-        if let Some(number) = before {
-            crate::value::fields(port).insert("nodePort".into(), number.into());
-        }
-    }
-}
-
-/// A change of type drops what the new type has not, if the writer left it as it was.
-fn drop_unused(service: &mut Value, old: &Value) {
-    let same = |service: &Value, field: &str| {
-        let pointer = format!("/spec/{field}");
-        service.pointer(&pointer) == old.pointer(&pointer)
-    };
-    if needs_address(old) && !needs_address(service) {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            if same(service, field) {
-                map(service, "spec").remove(field);
-            }
-        }
-    }
-    if needs_ports(old) && !needs_ports(service) {
-        let had: Vec<i64> = list(old, "/spec/ports").iter().filter_map(|p| int(p, "/nodePort")).collect();
-        if let Some(ports) = map(service, "spec").get_mut("ports").and_then(Value::as_array_mut) {
-            for port in ports {
-                if int(port, "/nodePort").is_some_and(|n| had.contains(&n)) {
-                    crate::value::fields(port).remove("nodePort");
-                }
-            }
-        }
-    }
-    if needs_health_check(old) && !needs_health_check(service) && same(service, "healthCheckNodePort") {
-        map(service, "spec").remove("healthCheckNodePort");
-    }
 }
 
 fn address(ctx: &Context<'_>, service: &mut Value, old: Option<&Value>, effects: &mut Effects) -> Result<(), Status> {
@@ -110,11 +37,7 @@ fn address(ctx: &Context<'_>, service: &mut Value, old: Option<&Value>, effects:
         }
         return Ok(());
     }
-    let said = match text(service, "/spec/clusterIP") {
-        "" => list(service, "/spec/clusterIPs").first().and_then(Value::as_str).unwrap_or_default(),
-        said => said,
-    }
-    .to_owned();
+    let said = text(service, "/spec/clusterIP").to_owned();
     if said == HEADLESS || (!said.is_empty() && said == had) {
         return Ok(());
     }
@@ -136,31 +59,19 @@ fn address(ctx: &Context<'_>, service: &mut Value, old: Option<&Value>, effects:
 
 /// The address that the writer asks for.
 fn chosen(ctx: &Context<'_>, service: &Value, said: &str) -> Result<Ipv4Addr, Status> {
-    let refuse = |why: String| {
-        let path = Path::new("spec").child("clusterIPs").index(0);
-        let error = FieldError::invalid(&path, vec![said], &why);
-        Err(Status::invalid("", "Service", text(service, "/metadata/name"), &[error]))
+    let refuse = |why: &str| {
+        let why = format!("failed to allocate IP {said}: {why}");
+        let error = FieldError::invalid(&Path::new("spec").child("clusterIPs"), vec![said], &why);
+        Status::invalid("", "Service", text(service, "/metadata/name"), &[error])
     };
-    let Ok(address) = said.parse::<Ipv4Addr>() else {
-        // Validation words what is wrong with it; nothing is allocated for it.
-        return invalid_address(service, said);
-    };
+    let address = said.parse::<Ipv4Addr>().map_err(|_| refuse("not a valid IP"))?;
     if !addresses::in_range(ctx, address) {
-        let cidr = ctx.config.service_cidr;
-        return refuse(format!(
-            "failed to allocate IP {said}: the provided IP ({said}) is not in the valid range. The range of valid IPs is {cidr}"
-        ));
+        return Err(refuse("the provided network does not match the current range"));
     }
     if !addresses::free(ctx, address) {
-        return refuse(format!("failed to allocate IP {said}: provided IP is already allocated"));
+        return Err(refuse("provided IP is already allocated"));
     }
     Ok(address)
-}
-
-fn invalid_address(service: &Value, said: &str) -> Result<Ipv4Addr, Status> {
-    let path = Path::new("spec").child("clusterIPs").index(0);
-    let error = FieldError::invalid(&path, said, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-    Err(Status::invalid("", "Service", text(service, "/metadata/name"), &[error]))
 }
 
 fn node_ports(

@@ -37,13 +37,12 @@ pub(crate) fn object_of(ctx: &Context<'_>, mut object: Value) -> Result<Plan, St
     metadata.remove("deletionGracePeriodSeconds");
     metadata.remove("managedFields");
     metadata.remove("selfLink");
+    metadata.insert("uid".into(), ctx.uid().into());
+    metadata.insert("creationTimestamp".into(), ctx.time().into());
     if let Some(finalizer) = strategy::of(ctx.resource()).finalizer {
         meta::add_finalizer(metadata, finalizer);
     }
     rules::prepare_create(ctx.kind, &mut object, &ctx.time());
-    let metadata = map(&mut object, "metadata");
-    metadata.insert("uid".into(), ctx.uid().into());
-    metadata.insert("creationTimestamp".into(), ctx.time().into());
 
     let name = text(&object, "/metadata/name").to_owned();
     if name.is_empty() {
@@ -52,11 +51,11 @@ pub(crate) fn object_of(ctx: &Context<'_>, mut object: Value) -> Result<Plan, St
         if !errors.contains(&required) {
             errors.insert(0, required);
         }
-        return Err(Status::invalid(&ctx.kind.group, &ctx.kind.kind, "", &errors));
+        return Err(Status::invalid(ctx.resource().group(), &ctx.kind.kind, "", &errors));
     }
     let errors = rules::validate_create(ctx.kind, &object);
     if !errors.is_empty() {
-        return Err(Status::invalid(&ctx.kind.group, &ctx.kind.kind, &name, &errors));
+        return Err(Status::invalid(ctx.resource().group(), &ctx.kind.kind, &name, &errors));
     }
     escalation::check(ctx, &object, None)?;
     if !text(&object, "/metadata/resourceVersion").is_empty() {

@@ -80,15 +80,14 @@ pub(crate) fn patched(ctx: &Context<'_>, patched: Patched, form: Form<'_>) -> Re
 }
 
 /// The options in the body of a delete.
-pub(crate) fn delete_options(ctx: &Context<'_>, bytes: &[u8]) -> Result<Value, Status> {
+pub(crate) fn delete_options(bytes: &[u8]) -> Result<Value, Status> {
     let identity = schema::identify(bytes).map_err(|why| unrecognized("DeleteOptions", &why.to_string(), bytes))?;
     if !matches!(identity.kind.as_str(), "" | "DeleteOptions") {
         return Err(Status::bad_request(format!(
-            "{} in version {:?} cannot be handled as a DeleteOptions: converting to DeleteOptions: unknown conversion",
+            "no kind {:?} is registered for version {:?} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\"",
             identity.kind, identity.api_version
         )));
     }
-    let _ = ctx;
     let expected = Expected { group: "", version: "v1", kind: "DeleteOptions" };
     let unfit = |why: String| {
         Status::bad_request(format!("DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {why}"))

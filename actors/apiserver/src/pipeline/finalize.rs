@@ -3,10 +3,11 @@
 use cox_objects::Status;
 
 use super::{decode, meta, update, version};
+use crate::admission;
 use crate::context::Context;
 use crate::plan::Plan;
 use crate::rules;
-use crate::value::map;
+use crate::value::fields;
 
 /// PUT of a namespace at `finalize`.
 pub(crate) fn decide(ctx: &Context<'_>) -> Result<Plan, Status> {
@@ -16,16 +17,16 @@ pub(crate) fn decide(ctx: &Context<'_>) -> Result<Plan, Status> {
     let old = ctx.current().ok_or_else(|| Status::not_found(&ctx.named(), &ctx.request.name))?;
     let old_value = version::from_stored(ctx, &old);
     let conditional = meta::seen(ctx, &said, &old)?.is_some();
-    let mut object = old_value.clone();
-    let finalizers = said.pointer("/spec/finalizers").cloned().filter(|f| f.as_array().is_some_and(|l| !l.is_empty()));
-    let spec = map(&mut object, "spec");
-    match finalizers {
-        Some(finalizers) => spec.insert("finalizers".into(), finalizers),
-        None => spec.remove("finalizers"),
-    };
+    let mut object = said;
+    meta::keep_generation(&mut object, &old_value);
+    meta::keep(&mut object, &old_value);
+    if let Some(status) = old_value.get("status") {
+        fields(&mut object).insert("status".into(), status.clone());
+    }
+    admission::label(&mut object);
     let errors = rules::validate_update(ctx.kind, "finalize", &object, &old_value);
     if !errors.is_empty() {
-        return Err(Status::invalid(&ctx.kind.group, &ctx.kind.kind, &ctx.request.name, &errors));
+        return Err(Status::invalid(ctx.resource().group(), &ctx.kind.kind, &ctx.request.name, &errors));
     }
     let mut plan = update::store(ctx, &old, &old_value, object)?;
     plan.warnings = decoded.warnings;

@@ -60,13 +60,10 @@ pub(crate) fn seen(ctx: &Context<'_>, object: &Value, old: &Object) -> Result<Op
 pub(crate) fn version_of(_ctx: &Context<'_>, object: &Value) -> Result<Option<Revision>, Status> {
     match text(object, "/metadata/resourceVersion") {
         "" => Ok(None),
-        said => said.parse().map(Some).map_err(|_| {
-            Status::new(
-                500,
-                "",
-                format!("invalid resource version \"{said}\": strconv.ParseUint: parsing \"{said}\": invalid syntax"),
-            )
-        }),
+        said => said
+            .parse()
+            .map(Some)
+            .map_err(|_| Status::new(500, "", format!("strconv.ParseUint: parsing \"{said}\": invalid syntax"))),
     }
 }
 

@@ -65,18 +65,18 @@ pub(crate) fn check(ctx: &Context<'_>) -> Result<(), Status> {
 pub(crate) fn of_delete(ctx: &Context<'_>) -> Result<DeleteOptions, Status> {
     if ctx.request.body.is_empty() {
         let mut options = match &ctx.request.options.delete_options {
-            Some(query) => parse(ctx, query)?,
+            Some(query) => parse(query)?,
             None => DeleteOptions::default(),
         };
         options.dry_run |= ctx.request.options.dry_run;
         return Ok(options);
     }
-    parse(ctx, &ctx.request.body)
+    parse(&ctx.request.body)
 }
 
 /// Reads a DeleteOptions.
-pub(crate) fn parse(ctx: &Context<'_>, bytes: &[u8]) -> Result<DeleteOptions, Status> {
-    let value = super::decode::delete_options(ctx, bytes)?;
+fn parse(bytes: &[u8]) -> Result<DeleteOptions, Status> {
+    let value = super::decode::delete_options(bytes)?;
     of_value(&value)
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn of_value(value: &Value) -> Result<DeleteOptions, Status> {
         errors.push(FieldError::not_supported(&Path::new("dryRun"), printed, &["All"]));
     }
     if !errors.is_empty() {
-        return Err(Status::invalid("", "DeleteOptions", "", &errors));
+        return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors));
     }
     let precondition = |name: &str| {
         let said = text(value, &format!("/preconditions/{name}"));

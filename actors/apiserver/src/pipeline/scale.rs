@@ -48,7 +48,7 @@ pub(crate) fn decide(ctx: &Context<'_>) -> Result<Plan, Status> {
     meta::keep(&mut object, &old_value);
     let errors = rules::validate_update(ctx.kind, "", &object, &old_value);
     if !errors.is_empty() {
-        return Err(Status::invalid(&ctx.kind.group, &ctx.kind.kind, &ctx.request.name, &errors));
+        return Err(Status::invalid(ctx.resource().group(), &ctx.kind.kind, &ctx.request.name, &errors));
     }
     let mut plan = update::store(ctx, &old, &old_value, object)?;
     plan.answer = Answer::Scale;

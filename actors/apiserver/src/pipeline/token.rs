@@ -47,7 +47,9 @@ fn default(ctx: &Context<'_>, request: &mut Value) {
     if no_audience {
         spec.insert("audiences".into(), ctx.config.tokens.audiences().into());
     }
-    spec.entry("expirationSeconds").or_insert(HOUR.into());
+    if spec.get("expirationSeconds").is_none_or(Value::is_null) {
+        spec.insert("expirationSeconds".into(), HOUR.into());
+    }
 }
 
 fn valid(request: &Value) -> Result<(), Status> {

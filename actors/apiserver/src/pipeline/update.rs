@@ -42,7 +42,7 @@ pub(crate) fn write(ctx: &Context<'_>, old: &Object, old_value: &Value, mut obje
     meta::keep(&mut object, old_value);
     let errors = rules::validate_update(ctx.kind, subresource, &object, old_value);
     if !errors.is_empty() {
-        return Err(Status::invalid(&ctx.kind.group, &ctx.kind.kind, &ctx.request.name, &errors));
+        return Err(Status::invalid(ctx.resource().group(), &ctx.kind.kind, &ctx.request.name, &errors));
     }
     escalation::check(ctx, &object, Some(old_value))?;
 
