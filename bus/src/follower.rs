@@ -112,10 +112,10 @@ impl Follower {
                     let head: Option<Announcement> = serde_json::from_slice(&message?.payload).ok();
                     head.and_then(|head| self.head(&head))
                 }
-                () = until(due) => match self.core.overdue(tokio::time::Instant::now()) {
-                    Some((from, to)) => Some(Followed::Gap { from, to }),
-                    None => None,
-                },
+                () = until(due) => {
+                    let overdue = self.core.overdue(tokio::time::Instant::now());
+                    overdue.map(|(from, to)| Followed::Gap { from, to })
+                }
             };
             if step.is_some() {
                 return step;

@@ -7,6 +7,7 @@ pub mod envelope;
 mod event;
 pub mod follower;
 mod identity;
+pub mod node;
 pub mod publisher;
 pub mod replay;
 mod request;

@@ -212,6 +212,20 @@ async fn a_log_behind_its_stream_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_older_than_its_stream_begins_it_where_it_is() {
+    let cluster = Cluster::start().await;
+    let log = Memory::new(1, 5_000_001);
+    log.fill(20);
+    let publishing = Publishing::start(&cluster, &log).await;
+    let apiserver = cluster.bus(Identity::Apiserver).await;
+    until("the sequence is the revision", async || {
+        stream_end(&apiserver).await == Some((5_000_020, Some(log.position())))
+    })
+    .await;
+    publishing.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_stream_is_made_anew_and_refilled() {
     let cluster = Cluster::start().await;
     let log = Memory::new(1, 1);

@@ -139,7 +139,7 @@ async fn a_killed_server_never_makes_a_gap_or_a_false_end() {
             Ok(Some(message)) => {
                 assert_eq!(message, next.to_be_bytes().as_slice(), "in order, without a gap");
                 next += 1;
-                if next % 20_000 == 0 {
+                if next.is_multiple_of(20_000) {
                     cluster.kill();
                 }
             }
