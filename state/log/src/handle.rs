@@ -110,6 +110,15 @@ impl Stopper {
     }
 }
 
+/// Says that nothing is written any more when the writer's thread ends, also if it panicked.
+struct SaysItEnded(Arc<Store>);
+
+impl Drop for SaysItEnded {
+    fn drop(&mut self) {
+        self.0.say_writable(Err("the log's writer has ended".to_owned()));
+    }
+}
+
 impl Drop for Stopper {
     fn drop(&mut self) {
         self.stop();
@@ -140,7 +149,13 @@ impl Log {
         let (jobs, waiting) = mpsc::channel();
         let mut writer = Writer::new(store.clone(), arbiter);
         writer.load().map_err(|error| OpenError::Damaged { dir: dir.to_owned(), detail: error.to_string() })?;
-        let thread = std::thread::Builder::new().name("cox-log".to_owned()).spawn(move || writer.run(&waiting));
+        let thread = std::thread::Builder::new().name("cox-log".to_owned()).spawn({
+            let store = store.clone();
+            move || {
+                let _said = SaysItEnded(store);
+                writer.run(waiting);
+            }
+        });
         let thread = thread.map_err(|source| OpenError::Io { dir: dir.to_owned(), source })?;
         let stopper = Stopper { store: store.clone(), jobs, thread: Mutex::new(Some(thread)) };
         Ok(Log { store, writer: Arc::new(stopper) })

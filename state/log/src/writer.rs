@@ -100,9 +100,9 @@ impl Writer {
     }
 
     /// Works until it is told to stop or nobody is left.
-    pub(crate) fn run(mut self, jobs: &Receiver<Job>) {
+    pub(crate) fn run(mut self, jobs: Receiver<Job>) {
         loop {
-            let Some((batch, stop)) = self.gather(jobs) else { return };
+            let Some((batch, stop)) = self.gather(&jobs) else { return };
             if self.failed.as_ref().is_some_and(|failed| Instant::now() >= failed.retry) {
                 self.recover();
             }

@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use cox_log::{CommitError, Log, LogError, OpenError, Options, Outcome};
+use cox_log::{CommitError, Guard, Log, LogError, OpenError, Options, Outcome};
 use cox_objects::{Resource, Status};
 use support::{Any, asked, check_invariants, delete, key, of, open, put, request, value};
 
@@ -137,4 +137,32 @@ fn a_second_process_is_told_who_has_the_log() {
     assert!(line.contains("in use by process") && !line.contains('\n'), "{line}");
     drop(log);
     open(dir.path());
+}
+
+/// Panics when it is asked.
+struct Panics;
+impl cox_log::Arbiter for Panics {
+    fn check(&mut self, _: &Guard, _: &dyn cox_log::Staged) -> Result<(), cox_log::Refusal> {
+        panic!("a bug in the arbiter");
+    }
+    fn apply(&mut self, _: &cox_objects::Event, _: Option<&cox_objects::Object>) {}
+    fn durable(&mut self, _: u64) {}
+    fn reset(&mut self, _: &mut dyn Iterator<Item = (cox_objects::Key, cox_objects::Object)>, _: u64) {}
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_shows_and_the_log_can_be_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), Options::default(), Box::new(Panics)).unwrap();
+    log.commit(of(vec![put("a", "1")])).await.unwrap();
+    let mut guarded = of(vec![put("b", "1")]);
+    guarded.guards.push(Guard::NamespaceLive("ns".into()));
+    assert!(matches!(log.commit(guarded).await, Err(CommitError::Unknown)), "nobody knows how far it got");
+    let mut writable = log.writable();
+    tokio::time::timeout(std::time::Duration::from_secs(10), writable.wait_for(Result::is_err)).await.unwrap().unwrap();
+    assert!(matches!(log.commit(of(vec![put("c", "1")])).await, Err(CommitError::NotWritable(_))));
+    assert!(log.get(&key("a")).unwrap().is_some(), "reads go on");
+    drop(writable);
+    drop(log);
+    assert_eq!(open(dir.path()).head(), 1);
 }

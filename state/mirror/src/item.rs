@@ -15,6 +15,7 @@ pub struct Item {
     object: Object,
     labels: OnceLock<BTreeMap<String, String>>,
     fields: OnceLock<Fields>,
+    owners: OnceLock<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -30,7 +31,7 @@ struct Labels {
 impl Item {
     /// An item of an object at a key.
     pub fn new(key: Key, object: Object) -> Self {
-        Item { key, object, labels: OnceLock::new(), fields: OnceLock::new() }
+        Item { key, object, labels: OnceLock::new(), fields: OnceLock::new(), owners: OnceLock::new() }
     }
 
     /// Where it is.
@@ -73,32 +74,9 @@ impl Item {
         }
     }
 
-    /// The uids in its `ownerReferences`.
-    pub(crate) fn owners(&self) -> Vec<String> {
-        #[derive(Deserialize)]
-        struct Owned {
-            metadata: References,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct References {
-            #[serde(default)]
-            owner_references: Vec<Owner>,
-        }
-        #[derive(Deserialize)]
-        struct Owner {
-            uid: String,
-        }
-        if !contains(self.object.bytes(), b"\"ownerReferences\"") {
-            return Vec::new();
-        }
-        let mut uids: Vec<String> = match self.object.parse::<Owned>() {
-            Ok(parsed) => parsed.metadata.owner_references.into_iter().map(|owner| owner.uid).collect(),
-            Err(_) => Vec::new(),
-        };
-        uids.sort();
-        uids.dedup();
-        uids
+    /// The uids in its `ownerReferences`, sorted, each once.
+    pub(crate) fn owners(&self) -> &[String] {
+        self.owners.get_or_init(|| owners_in(&self.object))
     }
 
     /// What it takes in memory, about.
@@ -107,9 +85,30 @@ impl Item {
     }
 }
 
-/// Cheaper than parsing for the many objects that have no owner.
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+fn owners_in(object: &Object) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Owned {
+        metadata: References,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct References {
+        #[serde(default)]
+        owner_references: Vec<Owner>,
+    }
+    #[derive(Deserialize)]
+    struct Owner {
+        uid: String,
+    }
+    // Looking for the word is much cheaper than parsing, and most objects have no owner.
+    if !std::str::from_utf8(object.bytes()).is_ok_and(|text| text.contains("\"ownerReferences\"")) {
+        return Vec::new();
+    }
+    let parsed = object.parse::<Owned>().map(|parsed| parsed.metadata.owner_references).unwrap_or_default();
+    let mut uids: Vec<String> = parsed.into_iter().map(|owner| owner.uid).collect();
+    uids.sort();
+    uids.dedup();
+    uids
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ impl Table {
     pub(crate) fn put(&mut self, item: Arc<Item>) -> Option<Arc<Item>> {
         let old = self.take(item.key().path());
         for owner in item.owners() {
-            self.owned.entry(owner).or_default().insert(ByPath(item.clone()));
+            self.owned.entry(owner.clone()).or_default().insert(ByPath(item.clone()));
         }
         self.items.insert(ByPath(item));
         old
@@ -100,10 +100,10 @@ impl Table {
     pub(crate) fn take(&mut self, path: &str) -> Option<Arc<Item>> {
         let old = self.items.take(path)?.0;
         for owner in old.owners() {
-            if let Some(dependents) = self.owned.get_mut(&owner) {
+            if let Some(dependents) = self.owned.get_mut(owner) {
                 dependents.remove(path);
                 if dependents.is_empty() {
-                    self.owned.remove(&owner);
+                    self.owned.remove(owner);
                 }
             }
         }
