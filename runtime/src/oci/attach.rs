@@ -51,6 +51,7 @@ impl Core {
         let (resize, mut sizes) = mpsc::channel::<TerminalSize>(4);
         let (ended, outcome) = oneshot::channel();
         let state = container.state.subscribe();
+        let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let output = pump(&mut from, to_stdout, to_stderr);
             let input = async {
@@ -80,6 +81,7 @@ impl Core {
                 () = input => {},
                 // The session was dropped.
                 () = ended.closed() => {},
+                () = stop.cancelled() => {},
             }
             // Nobody need wait.
             let _ = ended.send(());

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixListener;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
@@ -122,8 +122,8 @@ impl Core {
         let terminal = tokio::select! {
             accepted = timeout(TERMINAL_WAIT, listener.accept()) => {
                 let (sender, _) = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(spawned)?;
-                sender.readable().await.map_err(spawned)?;
-                sys::receive_fd(&sender).and_then(Terminal::new).map_err(spawned)?
+                let received = sender.async_io(Interest::READABLE, || sys::receive_fd(&sender)).await;
+                received.and_then(Terminal::new).map_err(spawned)?
             },
             // It ended without a terminal: it could not start the command.
             ended = child.wait() => {
@@ -140,12 +140,13 @@ impl Core {
         }
         let (resize, mut sizes) = mpsc::channel::<TerminalSize>(4);
         let resized = terminal.clone();
-        self.tasks.spawn(async move {
+        let resizing = async move {
             while let Some(size) = sizes.recv().await {
                 // A terminal that has just ended takes no size.
                 let _ = resized.resize(size);
             }
-        });
+        };
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(resizing));
         Ok(Session {
             stdin: options.stdin.then(|| Box::pin(terminal.clone()) as Writer),
             stdout: Some(Box::pin(terminal)),

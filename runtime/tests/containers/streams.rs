@@ -186,6 +186,6 @@ async fn a_log_is_followed_over_rotation_to_its_end() {
     let lines = timeout(DEADLINE, reading).await.unwrap().unwrap();
     let expected: Vec<String> = (0..2000).map(|i| format!("line {i}")).collect();
     assert_eq!(lines, expected);
-    assert!(cox_runtime::logs::rotated(&path).unwrap().len() > 2, "it was rotated");
+    assert!(!cox_runtime::logs::rotated(&path).unwrap().is_empty(), "it was rotated");
     world.end().await;
 }
