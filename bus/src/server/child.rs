@@ -220,7 +220,14 @@ mod tests {
         let (pid_file, conf) = (dir.path().join("pid"), dir.path().join("conf"));
         let sleeper = |argument: &Path| {
             let mut command = Command::new("sh");
-            command.args(["-c", "while :; do sleep 0.1; done"]).arg(argument).spawn().unwrap()
+            let child = command.args(["-c", "while :; do sleep 0.1; done"]).arg(argument).spawn().unwrap();
+            // Its command line shows only a moment after the spawn has returned.
+            let deadline = Instant::now() + GRACE;
+            while !serves(Pid::from_raw(child.id().cast_signed()), argument) {
+                assert!(Instant::now() < deadline, "it does not run");
+                std::thread::yield_now();
+            }
+            child
         };
         let mut stranger = sleeper(Path::new("other"));
         fs::write(&pid_file, stranger.id().to_string()).unwrap();
@@ -230,6 +237,7 @@ mod tests {
         let mut left = sleeper(&conf);
         fs::write(&pid_file, left.id().to_string()).unwrap();
         end_stale(&pid_file, &conf).await;
+        assert!(!serves(Pid::from_raw(left.id().cast_signed()), &conf));
         assert!(!left.wait().unwrap().success());
         stranger.kill().unwrap();
         stranger.wait().unwrap();
