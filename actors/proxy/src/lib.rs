@@ -1,4 +1,70 @@
 //! The service proxy: ClusterIPs and node ports of a node, in one nftables table of ours.
+//!
+//! Flow: Services and EndpointSlices of the feed are reduced to forwards ([`services`]), these to rules ([`ruleset`]), and a change of the
+//! rules to one transaction of nft ([`nft`]). Guarantees: the kernel moves from one whole state to the next. A restart of the actor loses
+//! nothing but the memory of which client stayed with which endpoint.
 
+pub mod nft;
 pub mod ruleset;
 pub mod services;
+
+use std::time::Duration;
+
+use cox_kit::supervise::{ComponentError, StartError, worker};
+use cox_kit::view::ParseCache;
+use cox_kit::{Feed, Running, Scope, View};
+use cox_objects::Resource;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+use crate::ruleset::{Network, Ruleset};
+
+/// Changes that come within this time are one transaction.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// What a proxy is made of.
+#[derive(Clone)]
+pub struct Deps<F> {
+    /// What the node sees of the cluster.
+    pub feed: F,
+    /// The node's name.
+    pub node_name: String,
+    /// Names and addresses.
+    pub network: Network,
+}
+
+/// Starts a proxy.
+///
+/// # Errors
+/// If its tree does not start.
+pub async fn start<F: Feed>(deps: Deps<F>) -> Result<Running, ComponentError> {
+    let rules = worker("rules", move |scope| {
+        let deps = deps.clone();
+        async move { keep(deps, scope).await }
+    });
+    Running::start(Scope::root("proxy"), vec![rules]).await
+}
+
+async fn keep<F: Feed>(deps: Deps<F>, scope: Scope) -> Result<(), StartError> {
+    nft::prepare_host()?;
+    let cache = ParseCache::default();
+    let mut changes = deps.feed.changes(&[Resource::SERVICES, Resource::ENDPOINTSLICES]);
+    let mut before: Option<Ruleset> = None;
+    loop {
+        let view = View::new(&deps.feed, &cache);
+        let forwards = services::forwards(&view.list::<Service>(""), &view.list::<EndpointSlice>(""), &deps.node_name);
+        let wanted = Ruleset::new(&forwards);
+        if before.as_ref() != Some(&wanted) {
+            nft::apply(&wanted.transaction(before.as_ref(), &deps.network)).await?;
+            before = Some(wanted);
+        }
+        tokio::select! {
+            () = scope.cancelled().cancelled() => return Ok(()),
+            batch = changes.next() => {
+                let Some(batch) = batch else { return Err("fell behind the feed and starts anew".into()) };
+                batch.iter().filter(|change| change.new.is_none()).for_each(|change| cache.forget(&change.key));
+            }
+        }
+        tokio::time::sleep(GATHER).await;
+    }
+}

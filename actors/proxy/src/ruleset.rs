@@ -106,8 +106,7 @@ impl Ruleset {
                     self.chains.insert(format!("{own}_to"), chain);
                     self.affinity.insert(own, seconds);
                 }
-                let _ =
-                    writeln!(body, "    numgen random mod {} vmap {{ {} }}", choices.len(), choices.join(", "));
+                let _ = writeln!(body, "    numgen random mod {} vmap {{ {} }}", choices.len(), choices.join(", "));
             }
         }
         self.chains.insert(name.clone(), body);

@@ -60,7 +60,8 @@ fn local_policy_keeps_to_the_node() {
         {"addresses": ["10.244.0.5"], "nodeName": "n1"},
         {"addresses": ["10.244.1.5"], "nodeName": "n2"},
     ]));
-    let forwards = forwards(&[web(json!({"externalTrafficPolicy": "Local", "sessionAffinity": "ClientIP"}))], &[slice], "n1");
+    let forwards =
+        forwards(&[web(json!({"externalTrafficPolicy": "Local", "sessionAffinity": "ClientIP"}))], &[slice], "n1");
     assert_eq!(addresses(&forwards[0].internal).len(), 2);
     assert_eq!(addresses(&forwards[0].external), ["10.244.0.5:3000"]);
     assert!(forwards[0].keeps_source);

@@ -1,0 +1,113 @@
+//! What every part of the kubelet shares: the API, the feed, the runtime, the configuration. And the node's own object.
+
+pub mod facts;
+pub mod heartbeat;
+pub mod object;
+
+use std::sync::Arc;
+
+use cox_kit::recorder::{About, Note};
+use cox_kit::view::ParseCache;
+use cox_kit::{Api, Feed, View};
+use cox_runtime::Runtime;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+
+use crate::config::Config;
+use crate::pod::Pulls;
+use crate::node::facts::Machine;
+use crate::spec::env::Sources;
+use crate::spec::fields::{Allocatable, PodFacts};
+use crate::token;
+
+/// The shared context. Cheap to clone.
+pub struct Context<F> {
+    /// Writes.
+    pub api: Api,
+    /// What the node sees of the cluster.
+    pub feed: F,
+    /// Containers and images.
+    pub runtime: Arc<dyn Runtime>,
+    /// Configuration.
+    pub config: Arc<Config>,
+    /// The machine's size.
+    pub machine: Arc<Machine>,
+    /// Parsed objects.
+    pub cache: Arc<ParseCache>,
+    /// Tokens of pods.
+    pub tokens: Arc<token::Cache>,
+    /// Backoffs of images.
+    pub pulls: Arc<Pulls>,
+}
+
+impl<F: Clone> Clone for Context<F> {
+    fn clone(&self) -> Self {
+        Context {
+            api: self.api.clone(),
+            feed: self.feed.clone(),
+            runtime: self.runtime.clone(),
+            config: self.config.clone(),
+            machine: self.machine.clone(),
+            cache: self.cache.clone(),
+            tokens: self.tokens.clone(),
+            pulls: self.pulls.clone(),
+        }
+    }
+}
+
+impl<F: Feed> Context<F> {
+    /// The node's view of the cluster.
+    pub fn view(&self) -> View<'_> {
+        View::new(&self.feed, &self.cache)
+    }
+
+    /// Facts for the downward API of a pod with these addresses.
+    pub fn facts(&self, pod_ips: Vec<String>) -> PodFacts {
+        PodFacts {
+            pod_ips,
+            host_ips: self.config.node_ips.clone(),
+            allocatable: Allocatable {
+                milli_cpu: self.machine.milli_cpu(),
+                memory: self.machine.memory_bytes,
+                ephemeral_storage: self.machine.disk_bytes,
+            },
+        }
+    }
+
+    /// ConfigMaps and Secrets of a namespace.
+    pub fn sources<'a>(&'a self, namespace: &'a str) -> NamespaceSources<'a, F> {
+        NamespaceSources { context: self, namespace }
+    }
+
+    /// Notes something about a pod; `field_path` names a container of it, or is empty.
+    pub fn tell(&self, pod: &Pod, field_path: &str, warning: bool, reason: &str, message: impl Into<String>) {
+        let meta = &pod.metadata;
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let about = About {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            namespace: text(&meta.namespace),
+            name: text(&meta.name),
+            uid: text(&meta.uid),
+            resource_version: text(&meta.resource_version),
+            field_path: field_path.to_owned(),
+        };
+        let note = if warning { Note::warning(about, reason, message) } else { Note::normal(about, reason, message) };
+        self.api.record(note);
+    }
+}
+
+/// The ConfigMaps and Secrets of a namespace, as the node sees them.
+pub struct NamespaceSources<'a, F> {
+    context: &'a Context<F>,
+    namespace: &'a str,
+}
+
+impl<F: Feed> Sources for NamespaceSources<'_, F> {
+    fn config_map(&self, name: &str) -> Option<Arc<ConfigMap>> {
+        self.context.view().get(self.namespace, name)
+    }
+
+    fn secret(&self, name: &str) -> Option<Arc<Secret>> {
+        self.context.view().get(self.namespace, name)
+    }
+}

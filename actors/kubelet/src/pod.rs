@@ -1,0 +1,420 @@
+//! The worker of one pod: an actor that looks, decides ([`crate::plan`]), acts and tells.
+//!
+//! Flow: whatever happens (the Pod or what it names changes, the runtime tells of an exit, an operation is through, a probe has a verdict,
+//! a time has come) leads to one [`turn`](State::turn): look at the runtime, plan, start the operations that are not under way, write the
+//! status if it has changed.
+//!
+//! Guarantees: at most one operation of a kind is under way; operations can be aborted and repeated at any point. A restart of the actor
+//! loses backoffs and the probes' counts; everything else is found again in the runtime.
+
+mod images;
+mod mounts;
+mod operation;
+mod start;
+mod stop;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cox_kit::{Feed, Scope};
+use cox_objects::{Key, Resource};
+use cox_runtime::{ContainerId, SandboxState};
+use k8s_openapi::api::core::v1::Pod;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use serde_json::Value;
+use tokio::task::AbortHandle;
+
+pub use images::Pulls;
+pub use operation::{Finished, Operation};
+
+use crate::backoff::Backoff;
+use crate::model::{ContainerView, Known, Memory, Retry, SandboxView, Volumes, Waiting};
+use crate::node::Context;
+use crate::plan::{Step, plan};
+use crate::probes::tracker::Kind;
+use crate::probes::watch::Prober;
+use crate::spec::names::{Role, label, pod_id};
+use crate::status::{NodeFacts, difference, status};
+use crate::volumes::manager::Places;
+
+/// How often volumes that follow API objects are looked at although nothing has been seen to change (tokens come due).
+const REFRESH: Duration = Duration::from_secs(60);
+
+/// What a worker is told.
+pub enum Message {
+    /// The Pod, or something that it names, has changed; or the runtime tells of one of its containers.
+    Look,
+    /// An operation is through.
+    Finished(Operation, Finished),
+    /// A probe has a verdict.
+    Probed(ContainerId, Kind, bool),
+    /// Volumes are to be looked at again.
+    Refresh,
+}
+
+/// The actor.
+pub struct Worker<F>(std::marker::PhantomData<fn() -> F>);
+
+impl<F> Default for Worker<F> {
+    fn default() -> Self {
+        Worker(std::marker::PhantomData)
+    }
+}
+
+/// What a worker is started with.
+pub struct Arguments<F> {
+    /// Shared with the others.
+    pub context: Context<F>,
+    /// Its place in the tree.
+    pub scope: Scope,
+    /// The pod.
+    pub pod: Arc<Pod>,
+    /// Whether the node refused it, and why.
+    pub rejected: Option<crate::model::Verdict>,
+}
+
+/// What a worker knows.
+pub struct State<F> {
+    context: Context<F>,
+    scope: Scope,
+    myself: ActorRef<Message>,
+    pod: Arc<Pod>,
+    uid: String,
+    /// The Pod is no longer in the API.
+    gone: bool,
+    memory: Memory,
+    sandbox: Option<SandboxView>,
+    containers: Vec<ContainerView>,
+    places: Places,
+    under_way: HashMap<Operation, AbortHandle>,
+    probers: HashMap<ContainerId, Prober>,
+    wake: Option<AbortHandle>,
+}
+
+impl<F: Feed> Actor for Worker<F> {
+    type Msg = Message;
+    type State = State<F>;
+    type Arguments = Arguments<F>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        Arguments { context, scope, pod, rejected }: Arguments<F>,
+    ) -> Result<State<F>, ActorProcessingErr> {
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let told = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).map(|t| t.0);
+        let memory = Memory {
+            start_time: Some(told.unwrap_or_else(cox_kit::clock::now)),
+            rejected: rejected.is_some(),
+            verdict: rejected,
+            ..Memory::default()
+        };
+        let state = State {
+            context,
+            scope,
+            uid,
+            pod,
+            gone: false,
+            memory,
+            sandbox: None,
+            containers: Vec::new(),
+            places: BTreeMap::new(),
+            under_way: HashMap::new(),
+            probers: HashMap::new(),
+            wake: None,
+            myself: myself.clone(),
+        };
+        myself.send_message(Message::Look)?;
+        myself.send_interval(REFRESH, || Message::Refresh);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State<F>,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Look => state.look_again(),
+            Message::Finished(operation, finished) => state.finished(operation, finished),
+            Message::Probed(container, kind, good) => state.probed(&container, kind, good),
+            Message::Refresh => state.refresh_volumes(),
+        }
+        state.turn().await?;
+        if state.is_over() {
+            state.scope.remove();
+            myself.stop(None);
+        }
+        Ok(())
+    }
+
+    async fn post_stop(&self, _: ActorRef<Message>, state: &mut State<F>) -> Result<(), ActorProcessingErr> {
+        // The pod goes on without us; what is under way can be repeated.
+        state.under_way.values().for_each(AbortHandle::abort);
+        state.probers.clear();
+        Ok(())
+    }
+}
+
+impl<F: Feed> State<F> {
+    fn key(&self) -> Key {
+        let meta = &self.pod.metadata;
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        Key::new(Resource::PODS, &text(&meta.namespace), &text(&meta.name))
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known { pod: &self.pod, sandbox: self.sandbox.as_ref(), containers: &self.containers, memory: &self.memory }
+    }
+
+    /// Takes in the Pod as the API has it now. One that is gone, or whose name another one has taken, is to be stopped at once.
+    fn reread(&mut self) {
+        match self.context.view().at::<Pod>(&self.key()) {
+            Some(pod) if pod.metadata.uid.as_deref() == Some(&self.uid) => self.pod = pod,
+            _ => self.gone = true,
+        }
+    }
+
+    /// Something has changed: what could not be done may be possible now.
+    fn look_again(&mut self) {
+        self.reread();
+        // What could not be made for want of something may be there now.
+        let config_errors = ["CreateContainerConfigError"];
+        for (name, waiting) in &self.memory.waiting {
+            if config_errors.contains(&waiting.reason.as_str()) {
+                self.memory.not_before.remove(&Retry::Container(name.clone()));
+            }
+        }
+        self.memory.not_before.remove(&Retry::Volumes);
+        self.refresh_volumes();
+    }
+
+    fn refresh_volumes(&mut self) {
+        if self.memory.volumes == Volumes::Ready && !self.known().is_ending() && !self.gone {
+            self.launch(Step::MakeVolumes);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.gone && self.memory.finished && self.under_way.is_empty()
+    }
+
+    /// Looks at the runtime, plans, acts, tells.
+    async fn turn(&mut self) -> Result<(), ActorProcessingErr> {
+        self.look_at_runtime().await?;
+        self.watch_deadline();
+        let now = cox_kit::clock::now();
+        let ending = self.known().is_ending() || self.gone;
+        if ending {
+            self.abandon_beginnings();
+        }
+        let mut plan = if self.gone && !self.known().is_ending() {
+            // Nobody will read a status, but what runs must end.
+            self.memory.verdict.get_or_insert_with(|| crate::model::Verdict {
+                reason: "Deleted".to_owned(),
+                message: "the Pod is gone".to_owned(),
+            });
+            plan(&self.known(), Duration::ZERO, now)
+        } else {
+            plan(&self.known(), self.grace(now), now)
+        };
+        if self.gone {
+            plan.steps.retain(|step| !matches!(step, Step::Delete));
+        }
+        self.note_waits(&plan.waiting);
+        for step in plan.steps {
+            self.launch(step);
+        }
+        self.set_wake(plan.again);
+        self.keep_probers();
+        self.tell();
+        Ok(())
+    }
+
+    /// What is left of the grace period.
+    fn grace(&self, now: jiff::Timestamp) -> Duration {
+        if self.gone {
+            return Duration::ZERO;
+        }
+        if let Some(at) = &self.pod.metadata.deletion_timestamp {
+            return Duration::try_from(at.0.duration_since(now)).unwrap_or_default();
+        }
+        let spec = self.pod.spec.as_ref();
+        Duration::from_secs(spec.and_then(|s| s.termination_grace_period_seconds).unwrap_or(30).max(0).unsigned_abs())
+    }
+
+    async fn look_at_runtime(&mut self) -> Result<(), ActorProcessingErr> {
+        let mut own: Vec<SandboxView> = Vec::new();
+        let mut attempt = self.sandbox.as_ref().map_or(0, |s| s.attempt);
+        // Sandboxes are numbered: the newest is the last that is there.
+        while let Some(sandbox) = self.context.runtime.sandbox(&operation::sandbox_id(&self.uid, attempt)).await? {
+            own.push(SandboxView {
+                id: sandbox.spec.id.clone(),
+                attempt,
+                ready: sandbox.state == SandboxState::Ready,
+                ips: sandbox.addresses.clone(),
+            });
+            attempt += 1;
+        }
+        if let Some(newest) = own.pop() {
+            self.sandbox = Some(newest);
+        }
+        let Some(sandbox) = &self.sandbox else { return Ok(()) };
+        let listed = self.context.runtime.list_containers(Some(&sandbox.id)).await?;
+        let mut views = Vec::with_capacity(listed.len());
+        for info in listed {
+            let name = info.labels.get(label::CONTAINER_NAME).cloned().unwrap_or_else(|| info.name.clone());
+            let before = self.containers.iter().find(|c| c.id == info.id);
+            let (user, image_id) = match before {
+                Some(view) => (view.user.clone(), view.image_id.clone()),
+                None => {
+                    let status = self.context.runtime.container_status(&info.id).await?;
+                    let user = status.map(|s| s.user).unwrap_or_default();
+                    (user, images::told_id(&self.context, &info.image_id).await)
+                }
+            };
+            let mut view = ContainerView {
+                id: info.id,
+                name,
+                attempt: info.attempt,
+                hash: info.labels.get(label::CONTAINER_HASH).cloned().unwrap_or_default(),
+                image_id,
+                state: info.state,
+                user,
+                message: before.map(|b| b.message.clone()).unwrap_or_default(),
+            };
+            if view.ended().is_some() && before.is_none_or(|b| b.ended().is_none()) {
+                view.message = stop::termination_message(&self.context, &self.pod, &view).await;
+                self.memory.stopping.remove(&view.id);
+                self.memory.health.remove(&view.id);
+            }
+            views.push(view);
+        }
+        self.containers = views;
+        Ok(())
+    }
+
+    /// `activeDeadlineSeconds`.
+    fn watch_deadline(&mut self) {
+        let Some(limit) = self.pod.spec.as_ref().and_then(|s| s.active_deadline_seconds) else { return };
+        let Some(since) = self.memory.start_time else { return };
+        let left = limit.saturating_sub(cox_kit::clock::now().duration_since(since).as_secs());
+        if self.memory.verdict.is_some() || self.memory.finished || self.known().told_end().is_some() {
+            return;
+        }
+        if left > 0 {
+            self.myself.send_after(Duration::from_secs(left.unsigned_abs()), || Message::Look);
+            return;
+        }
+        let message = "Pod was active on the node longer than the specified deadline".to_owned();
+        self.context.tell(&self.pod, "", false, "DeadlineExceeded", message.clone());
+        self.memory.verdict = Some(crate::model::Verdict { reason: "DeadlineExceeded".to_owned(), message });
+    }
+
+    fn note_waits(&mut self, waits: &[(String, Waiting)]) {
+        for (name, waiting) in waits {
+            let entered = self.memory.waiting.get(name).map(|w| w.reason.as_str()) != Some(waiting.reason.as_str());
+            if entered && waiting.reason == "CrashLoopBackOff" {
+                let message = format!("Back-off restarting failed container {name} in pod {}", pod_id(&self.pod));
+                let path = self.field_path(name);
+                self.context.tell(&self.pod, &path, true, "BackOff", message);
+            }
+            self.memory.waiting.insert(name.clone(), waiting.clone());
+        }
+    }
+
+    fn field_path(&self, name: &str) -> String {
+        let members = self.known().members();
+        members.iter().find(|m| m.container.name == name).map(|m| m.field_path()).unwrap_or_default()
+    }
+
+    fn set_wake(&mut self, after: Option<Duration>) {
+        if let Some(wake) = self.wake.take() {
+            wake.abort();
+        }
+        if let Some(after) = after {
+            let timer = self.myself.send_after(after + Duration::from_millis(2), || Message::Look);
+            self.wake = Some(timer.abort_handle());
+        }
+    }
+
+    /// Starts the probes of containers that run, and ends those of containers that no longer do.
+    fn keep_probers(&mut self) {
+        let running: Vec<ContainerView> = self.containers.iter().filter(|c| c.is_running()).cloned().collect();
+        self.probers.retain(|id, _| running.iter().any(|c| c.id == *id));
+        let members = self.known().members();
+        for view in running {
+            let Some(member) = members.iter().find(|m| m.container.name == view.name) else { continue };
+            if matches!(member.role, Role::Init | Role::Ephemeral) || self.probers.contains_key(&view.id) {
+                continue;
+            }
+            // The hook after the start comes before any probe.
+            if self.under_way.contains_key(&Operation::Start(view.name.clone())) {
+                continue;
+            }
+            let health = self.memory.health.entry(view.id.clone()).or_default();
+            if member.container.startup_probe.is_none() {
+                health.started = true;
+            }
+            let ip = self.sandbox.as_ref().and_then(|s| s.ips.first()).map(ToString::to_string);
+            let ip = ip.or_else(|| self.context.config.node_ips.first().cloned()).unwrap_or_default();
+            let started = health.started;
+            let prober = Prober::start(&self.context, &self.pod, member, &view, ip, started, &self.myself);
+            self.probers.insert(view.id.clone(), prober);
+        }
+    }
+
+    fn probed(&mut self, container: &ContainerId, kind: Kind, good: bool) {
+        let Some(view) = self.containers.iter().find(|c| c.id == *container && c.is_running()) else { return };
+        let name = view.name.clone();
+        let health = self.memory.health.entry(container.clone()).or_default();
+        match (kind, good) {
+            (Kind::Startup, true) => health.started = true,
+            (Kind::Readiness, good) => health.ready = good,
+            (Kind::Liveness, true) => {}
+            (Kind::Startup | Kind::Liveness, false) => {
+                let probe = kind.title().to_lowercase();
+                health.doomed = Some(format!("Container {name} failed {probe} probe, will be restarted"));
+            }
+        }
+    }
+
+    /// Writes the status if it is not what the API has, one write at a time.
+    fn tell(&mut self) {
+        if self.gone || self.under_way.contains_key(&Operation::Tell) {
+            return;
+        }
+        let node = NodeFacts { host_ips: self.context.config.node_ips.clone() };
+        let wanted = status(&self.known(), &node, cox_kit::clock::now());
+        let stored = self.context.feed.get(&self.key()).map(|object| object.value()).unwrap_or_default();
+        let has = stored.get("status").cloned().unwrap_or_else(|| serde_json::json!({}));
+        if difference(&without_nulls(has.clone()), &without_nulls(wanted.clone())).is_some()
+            && let Some(patch) = difference(&has, &wanted)
+        {
+            self.launch_tell(patch);
+        }
+    }
+}
+
+/// A value without the nulls in it: a field that is null and one that is absent say the same.
+fn without_nulls(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            for field in fields.values_mut() {
+                *field = without_nulls(field.take());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = without_nulls(item.take())),
+        _ => {}
+    }
+    value
+}
+
+/// The backoff that a restart at this moment sets.
+fn next_backoff(memory: &mut Memory, name: &str) {
+    let next = Backoff::next(memory.crashes.get(name), cox_kit::clock::now());
+    memory.crashes.insert(name.to_owned(), next);
+}

@@ -1,0 +1,102 @@
+//! Creates and starts a container: image, environment, mounts, then the runtime, then the hook after the start.
+
+use cox_kit::Feed;
+use cox_runtime::ContainerError;
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::{Pod, Service};
+
+use super::{images, mounts, stop};
+use crate::model::{SandboxView, Waiting};
+use crate::node::Context;
+use crate::spec::container::{Surroundings, container};
+use crate::spec::names::Member;
+use crate::spec::{env, links};
+use crate::volumes::manager::Places;
+
+/// After a container that could not be created.
+pub(super) const RETRY: SignedDuration = SignedDuration::from_secs(10);
+/// How long a failed pull is shown as such before it is shown as a wait.
+pub(super) const IMAGE_RETRY: SignedDuration = SignedDuration::from_secs(1);
+
+/// What to start.
+pub(super) struct Job {
+    pub member: Member,
+    pub attempt: u32,
+    pub sandbox: SandboxView,
+    pub places: Places,
+    /// Why it waited until now.
+    pub waiting: Option<Waiting>,
+}
+
+/// Why it does not run, and when to try again.
+pub struct Failure {
+    /// What its status shows.
+    pub waiting: Waiting,
+    /// After this time.
+    pub again: SignedDuration,
+}
+
+impl Failure {
+    pub(super) fn new(reason: &str, message: String, again: SignedDuration) -> Self {
+        Failure { waiting: Waiting { reason: reason.to_owned(), message }, again }
+    }
+}
+
+/// Runs the job.
+pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> Result<(), Failure> {
+    let member = &job.member;
+    let own = &member.container;
+    let path = member.field_path();
+    let tell = |warning, reason: &str, text: String| context.tell(pod, &path, warning, reason, text);
+    let refuse = |reason: &str, text: String| {
+        tell(true, "Failed", format!("Error: {text}"));
+        Failure::new(reason, text, RETRY)
+    };
+    let image = images::ensure(context, pod, member, job.waiting.as_ref()).await?;
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let config_error = |text: String| refuse("CreateContainerConfigError", text);
+    let ips: Vec<String> = match job.sandbox.ips.as_slice() {
+        [] => context.config.node_ips.clone(),
+        ips => ips.iter().map(ToString::to_string).collect(),
+    };
+    let env = {
+        let services = context.view().list::<Service>("");
+        let enabled = pod.spec.as_ref().and_then(|s| s.enable_service_links) != Some(false);
+        let links = links::variables(&services, namespace, enabled);
+        let facts = context.facts(ips);
+        env::resolve(pod, own, &facts, links, &context.sources(namespace)).map_err(|e| config_error(e.to_string()))?
+    };
+    let mounts = mounts::prepare(context, pod, own, job.attempt, &job.sandbox, &job.places).await;
+    let around = Surroundings {
+        sandbox: job.sandbox.id.clone(),
+        attempt: job.attempt,
+        image: image.id.clone(),
+        image_config: &image.config,
+        env,
+        mounts: mounts.map_err(|e| config_error(e.to_string()))?,
+        node_memory: context.machine.memory_bytes,
+        seccomp_root: &context.config.seccomp_root(),
+    };
+    let spec = container(pod, own, around).map_err(|e| config_error(e.to_string()))?;
+    let id = context.runtime.create_container(spec).await.map_err(|e| refuse("CreateContainerError", e.to_string()))?;
+    tell(false, "Created", "Container created".to_owned());
+    match context.runtime.start_container(&id).await {
+        Ok(()) => {}
+        Err(ContainerError::Start { reason }) => return Err(refuse("RunContainerError", reason)),
+        Err(error) => return Err(refuse("RunContainerError", error.to_string())),
+    }
+    tell(false, "Started", "Container started".to_owned());
+    let hook = own.lifecycle.as_ref().and_then(|l| l.post_start.as_ref());
+    if let Some(hook) = hook {
+        let ip = job.sandbox.ips.first().map(ToString::to_string).unwrap_or_default();
+        if let Err(error) = stop::hook(context, own, hook, &id, &ip).await {
+            tell(true, "FailedPostStartHook", format!("PostStartHook failed: {error}"));
+            tell(false, "Killing", "FailedPostStartHook".to_owned());
+            let grace = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(30).max(0).unsigned_abs();
+            // That it could not be stopped shows in its state.
+            let _ = context.runtime.stop_container(&id, std::time::Duration::from_secs(grace)).await;
+            return Err(Failure::new("PostStartHookError", format!("PostStartHook failed: {error}"), SignedDuration::ZERO));
+        }
+    }
+    Ok(())
+}

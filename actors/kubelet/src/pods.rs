@@ -1,0 +1,248 @@
+//! The pods of the node: starts a worker for each pod that is bound to it, and tells the workers what concerns them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cox_kit::feed::Change;
+use cox_kit::supervise::{Child, State as TreeState};
+use cox_kit::{Feed, Scope};
+use cox_objects::{Key, Resource};
+use cox_runtime::Event;
+use k8s_openapi::api::core::v1::Pod;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::AbortHandle;
+
+use crate::admit;
+use crate::node::Context;
+use crate::pod::{self, Worker};
+use crate::spec::names::label;
+use crate::volumes::manager;
+
+/// How often everything is looked at although nothing has been told: a safety net.
+const LOOK: Duration = Duration::from_secs(30);
+
+enum Message {
+    /// Changes of the feed; answered when they are taken in, so that no more come than are worked off.
+    Changed(Vec<Change>, RpcReplyPort<()>),
+    /// The feed has left us behind: the actor must start anew.
+    Lost,
+    Happened(Event),
+    LookAtAll,
+}
+
+struct Pods<F>(std::marker::PhantomData<fn() -> F>);
+
+struct Entry {
+    key: Key,
+    worker: ActorRef<pod::Message>,
+    scope: Scope,
+}
+
+struct State<F> {
+    context: Context<F>,
+    scope: Scope,
+    /// By uid: a new pod of the same name is another one.
+    workers: HashMap<String, Entry>,
+    pumps: Vec<AbortHandle>,
+}
+
+/// The child that runs the node's pods. A restart finds everything again: pods in the feed, containers in the runtime; nothing is started
+/// twice.
+pub fn pods<F: Feed>(context: Context<F>) -> Child {
+    Child::new("pods", move |scope, parent| {
+        let arguments = (context.clone(), scope);
+        Box::pin(async move {
+            let (actor, _) = Actor::spawn_linked(None, Pods::<F>(std::marker::PhantomData), arguments, parent).await?;
+            Ok(actor.get_cell())
+        })
+    })
+}
+
+impl<F: Feed> Actor for Pods<F> {
+    type Msg = Message;
+    type State = State<F>;
+    type Arguments = (Context<F>, Scope);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        (context, scope): Self::Arguments,
+    ) -> Result<State<F>, ActorProcessingErr> {
+        let pumps = vec![
+            tokio::spawn(pump_changes(context.clone(), myself.clone())).abort_handle(),
+            tokio::spawn(pump_events(context.clone(), myself.clone())).abort_handle(),
+        ];
+        myself.send_interval(LOOK, || Message::LookAtAll);
+        Ok(State { context, scope, workers: HashMap::new(), pumps })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State<F>,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Changed(changes, done) => {
+                for change in changes {
+                    state.take_in(&change, &myself).await?;
+                }
+                // The pump that waits may have been stopped.
+                let _ = done.send(());
+            }
+            Message::Lost => return Err("fell behind the feed and starts anew".into()),
+            Message::Happened(Event::Started { sandbox, .. } | Event::Exited { sandbox, .. }) => {
+                let uid = sandbox.0.rsplit_once('-').map_or(sandbox.0.as_str(), |(uid, _)| uid);
+                state.look(uid);
+            }
+            Message::LookAtAll => {
+                let uids: Vec<String> = state.workers.keys().cloned().collect();
+                uids.iter().for_each(|uid| state.look(uid));
+                state.sweep().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut State<F>,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(cell, error) => {
+                let found = state.workers.iter().find(|(_, e)| e.worker.get_cell() == cell).map(|(uid, _)| uid.clone());
+                let Some(entry) = found.and_then(|uid| state.workers.remove(&uid)) else { return Ok(()) };
+                tracing::error!(pod = %entry.key, %error, "a pod's worker failed and is started again");
+                entry.scope.set(TreeState::Restarting, Some(error.to_string()));
+                // A moment's rest, then the pod is looked at like a new one.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                if let Some(pod) = state.context.view().at::<Pod>(&entry.key) {
+                    state.begin(pod, &myself).await?;
+                }
+            }
+            SupervisionEvent::ActorTerminated(cell, ..) => {
+                state.workers.retain(|_, entry| entry.worker.get_cell() != cell);
+                state.sweep().await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn post_stop(&self, _: ActorRef<Message>, state: &mut State<F>) -> Result<(), ActorProcessingErr> {
+        state.pumps.iter().for_each(AbortHandle::abort);
+        for entry in state.workers.values() {
+            entry.worker.stop(None);
+        }
+        Ok(())
+    }
+}
+
+impl<F: Feed> State<F> {
+    async fn take_in(&mut self, change: &Change, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        if change.new.is_none() {
+            self.context.cache.forget(&change.key);
+        }
+        if change.key.resource != Resource::PODS {
+            self.tell_users(&change.key);
+            return Ok(());
+        }
+        for entry in self.workers.values().filter(|entry| entry.key == change.key) {
+            // A worker that has just ended is removed by its own event.
+            let _ = entry.worker.send_message(pod::Message::Look);
+        }
+        if let Some(pod) = self.context.view().at::<Pod>(&change.key) {
+            self.begin(pod, myself).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the workers whose pods may name an object that has changed: those of its namespace.
+    fn tell_users(&self, key: &Key) {
+        for entry in self.workers.values().filter(|entry| entry.key.namespace() == key.namespace()) {
+            let _ = entry.worker.send_message(pod::Message::Look);
+        }
+    }
+
+    fn look(&self, uid: &str) {
+        if let Some(entry) = self.workers.get(uid) {
+            let _ = entry.worker.send_message(pod::Message::Look);
+        }
+    }
+
+    /// Starts a worker for a pod of this node that has none.
+    async fn begin(&mut self, pod: Arc<Pod>, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let ours = pod.spec.as_ref().and_then(|s| s.node_name.as_deref()) == Some(&self.context.config.node_name);
+        let Some(uid) = pod.metadata.uid.clone().filter(|uid| ours && !self.workers.contains_key(uid)) else {
+            return Ok(());
+        };
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
+        let others = self.others(&uid);
+        let rejected = admit::admit(&pod, &others, &self.context);
+        if let Some(verdict) = &rejected {
+            self.context.tell(&pod, "", true, &verdict.reason, verdict.message.clone());
+        }
+        let scope = self.scope.child(&format!("{namespace}.{name}"));
+        scope.set(TreeState::Running, None);
+        let arguments = pod::Arguments { context: self.context.clone(), scope: scope.clone(), pod, rejected };
+        let (worker, _) = Actor::spawn_linked(None, Worker::<F>::default(), arguments, myself.get_cell()).await?;
+        self.workers.insert(uid, Entry { key: Key::new(Resource::PODS, &namespace, &name), worker, scope });
+        Ok(())
+    }
+
+    /// The other pods of the node that take up its room.
+    fn others(&self, uid: &str) -> Vec<Arc<Pod>> {
+        let known = self.workers.iter().filter(|(other, _)| other.as_str() != uid);
+        known.filter_map(|(_, entry)| self.context.view().at::<Pod>(&entry.key)).collect()
+    }
+
+    /// Removes what the runtime has of pods that the API no longer has and no worker looks after.
+    async fn sweep(&mut self) -> Result<(), ActorProcessingErr> {
+        let runtime = self.context.runtime.clone();
+        for sandbox in runtime.list_sandboxes().await? {
+            let labels = &sandbox.spec.labels;
+            let Some(uid) = labels.get(label::POD_UID).filter(|uid| !self.workers.contains_key(*uid)) else { continue };
+            let text = |name: &str| labels.get(name).map(String::as_str).unwrap_or_default();
+            let key = Key::new(Resource::PODS, text(label::POD_NAMESPACE), text(label::POD_NAME));
+            let still = self.context.view().at::<Pod>(&key).is_some_and(|p| p.metadata.uid.as_deref() == Some(uid));
+            if !still {
+                tracing::info!(pod = %key, uid, "what is left of a pod that is gone is removed");
+                runtime.remove_sandbox(&sandbox.spec.id).await?;
+                let (folder, logs) = (self.context.config.pod_dir(uid), sandbox.spec.log_directory.clone());
+                tokio::task::spawn_blocking(move || manager::tear_down(&folder).and_then(|()| manager::tear_down(&logs))).await??;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn pump_changes<F: Feed>(context: Context<F>, pods: ActorRef<Message>) {
+    let resources = [Resource::PODS, Resource::CONFIGMAPS, Resource::SECRETS];
+    let mut changes = context.feed.changes(&resources);
+    while let Some(batch) = changes.next().await {
+        if pods.call(|port| Message::Changed(batch, port), None).await.is_err() {
+            return;
+        }
+    }
+    // The actor may be gone as well: then nobody is left behind.
+    let _ = pods.send_message(Message::Lost);
+}
+
+async fn pump_events<F: Feed>(context: Context<F>, pods: ActorRef<Message>) {
+    let mut events = context.runtime.events();
+    loop {
+        let message = match events.recv().await {
+            Ok(event) => Message::Happened(event),
+            Err(RecvError::Lagged(_)) => Message::LookAtAll,
+            Err(RecvError::Closed) => return,
+        };
+        if pods.send_message(message).is_err() {
+            return;
+        }
+    }
+}

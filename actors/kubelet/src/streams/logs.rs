@@ -1,0 +1,157 @@
+//! A container's log, for `kubectl logs`.
+
+use bytes::{Bytes, BytesMut};
+use cox_bus::node::LogRequest;
+use cox_bus::{Offer, SinkHalf, codec};
+use cox_kit::Feed;
+use cox_objects::Status;
+use cox_runtime::logs::{LogEntry, LogOptions, LogReader, LogStream};
+use cox_runtime::{ContainerInfo, ContainerState, Event};
+use tokio_util::sync::CancellationToken;
+
+use super::{pod_of, starts_of};
+use crate::node::Context;
+use crate::spec::names::log_folder;
+
+/// Text that is gathered before it is sent, in bytes; what is there goes out at once when there is no more.
+const CHUNK: usize = 64 * 1024;
+
+/// Serves a log.
+pub(super) async fn logs<F: Feed>(context: &Context<F>, offer: Offer) {
+    let Ok(request) = codec::decode::<LogRequest>(&offer.hello) else {
+        offer.refuse(Status::bad_request("the request is not understood"));
+        return;
+    };
+    let ended = CancellationToken::new();
+    let reader = match open(context, &request, &ended).await {
+        Ok(reader) => reader,
+        Err(status) => return offer.refuse(status),
+    };
+    let Ok(duplex) = offer.accept().await else { return };
+    let (sink, mut source) = duplex.split();
+    tokio::select! {
+        () = send(sink, reader, &request) => {}
+        // A client that leaves ends the reading.
+        _ = source.recv(), if request.follow => {}
+    }
+    ended.cancel();
+}
+
+async fn open<F: Feed>(context: &Context<F>, request: &LogRequest, ended: &CancellationToken) -> Result<LogReader, Status> {
+    let pod = pod_of(context, &request.target)?;
+    let mut starts = starts_of(context, &request.target).await?;
+    let target = &request.target;
+    let mut newest = starts.pop();
+    if request.previous {
+        newest = starts.pop();
+        if newest.is_none() {
+            let text = format!("previous terminated container {:?} in pod {:?} not found", target.container, target.pod);
+            return Err(Status::bad_request(text));
+        }
+    }
+    let Some(container) = newest else {
+        let text = format!("container {:?} in pod {:?} is waiting to start: ContainerCreating", target.container, target.pod);
+        return Err(Status::bad_request(text));
+    };
+    let path = context.config.log_dir(&log_folder(&pod)).join(&target.container).join(format!("{}.log", container.attempt));
+    let now = cox_kit::clock::now();
+    let since = match (request.since_seconds, &request.since_time) {
+        (Some(seconds), _) => Some(now - jiff::SignedDuration::from_secs(seconds)),
+        (None, Some(text)) => cox_objects::time::parse(text).ok(),
+        (None, None) => None,
+    };
+    let options = LogOptions {
+        tail: request.tail_lines.and_then(|n| u64::try_from(n).ok()),
+        since: since.and_then(|t| i64::try_from(t.as_nanosecond()).ok()),
+        follow: request.follow.then(|| ended.clone()),
+    };
+    if request.follow {
+        tokio::spawn(until_ended(context.clone(), container, ended.clone()));
+    }
+    LogReader::open(&path, options).map_err(|e| Status::internal(format!("failed to open the log of {:?}: {e}", target.container)))
+}
+
+/// Cancels the token when the container has ended; ends with it at the latest.
+async fn until_ended<F: Feed>(context: Context<F>, container: ContainerInfo, ended: CancellationToken) {
+    let mut events = context.runtime.events();
+    let is_over = async {
+        loop {
+            // Looked at after each event, and once before any: it may have ended before we listened.
+            match context.runtime.container_status(&container.id).await {
+                Ok(Some(status)) if !matches!(status.info.state, ContainerState::Exited { .. }) => {}
+                _ => return,
+            }
+            loop {
+                match events.recv().await {
+                    Ok(Event::Exited { container: id, .. }) if id != container.id => {}
+                    Ok(Event::Started { .. }) => {}
+                    _ => break,
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = ended.cancelled() => {}
+        () = is_over => ended.cancel(),
+    }
+}
+
+async fn send(mut sink: SinkHalf, mut reader: LogReader, request: &LogRequest) {
+    let mut left = request.limit_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    let mut text = BytesMut::with_capacity(CHUNK);
+    let mut line_begun = false;
+    let wanted = |entry: &LogEntry| match request.stream.as_deref() {
+        Some("stdout" | "Stdout") => entry.stream == LogStream::Stdout,
+        Some("stderr" | "Stderr") => entry.stream == LogStream::Stderr,
+        _ => true,
+    };
+    loop {
+        // Only when nothing more is there at once is what was gathered sent.
+        let next = futures::future::FutureExt::now_or_never(reader.next());
+        let entry = match next {
+            Some(entry) => entry,
+            None => {
+                if !flush(&mut sink, &mut text).await {
+                    return;
+                }
+                reader.next().await
+            }
+        };
+        let Ok(Some(entry)) = entry else { break };
+        if !wanted(&entry) {
+            continue;
+        }
+        let before = text.len();
+        if request.timestamps && !line_begun {
+            text.extend_from_slice(entry.timestamp().as_bytes());
+            text.extend_from_slice(b" ");
+        }
+        text.extend_from_slice(&entry.content);
+        if entry.whole {
+            text.extend_from_slice(b"\n");
+        }
+        line_begun = !entry.whole;
+        let added = text.len() - before;
+        if added >= left {
+            text.truncate(before + left);
+            break;
+        }
+        left -= added;
+        if text.len() >= CHUNK && !flush(&mut sink, &mut text).await {
+            return;
+        }
+    }
+    if flush(&mut sink, &mut text).await {
+        // A client that has left does not hear the end.
+        let _ = sink.finish().await;
+    }
+}
+
+/// Sends what was gathered; false if the client has left.
+async fn flush(sink: &mut SinkHalf, text: &mut BytesMut) -> bool {
+    if text.is_empty() {
+        return true;
+    }
+    let data: Bytes = text.split().freeze();
+    sink.send(data).await.is_ok()
+}

@@ -1,0 +1,202 @@
+//! The files of volumes that are made of API objects: configMap, secret, downwardAPI and projected. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Container, DownwardAPIVolumeFile, KeyToPath, Pod, SecretProjection, ServiceAccountTokenProjection, Volume,
+};
+
+use crate::spec::env::Sources;
+use crate::spec::fields::{self, FieldError, PodFacts};
+
+/// A file of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its content.
+    pub data: Vec<u8>,
+    /// Its permissions.
+    pub mode: u32,
+}
+
+/// Files by their path in the volume.
+pub type Files = BTreeMap<String, File>;
+
+/// Why a volume cannot be filled: part of the FailedMount message.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ContentError {
+    /// A ConfigMap or Secret is not there.
+    #[error("{kind} {name:?} not found")]
+    Missing {
+        /// `configmap` or `secret`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// It lacks a key that is asked for.
+    #[error("references non-existent {kind} key: {key}")]
+    Key {
+        /// `config` or `secret`.
+        kind: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// A downward API reference names nothing.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// A token could not be had.
+    #[error("failed to fetch token: {0}")]
+    Token(String),
+    /// A source that this node does not implement.
+    #[error("unsupported volume source: {0}")]
+    Unsupported(&'static str),
+}
+
+/// Gives the tokens of projected volumes; fetched before, so that this stays pure.
+pub trait Tokens {
+    /// The token for a projection.
+    ///
+    /// # Errors
+    /// What the API server said.
+    fn token(&self, projection: &ServiceAccountTokenProjection) -> Result<String, String>;
+}
+
+/// Everything that files are made from.
+pub struct Origins<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// Facts for the downward API.
+    pub facts: &'a PodFacts,
+    /// ConfigMaps and Secrets.
+    pub sources: &'a dyn Sources,
+    /// Tokens.
+    pub tokens: &'a dyn Tokens,
+}
+
+/// The files of a volume; none if it is not made of API objects.
+///
+/// # Errors
+/// What is missing and not optional.
+pub fn files(volume: &Volume, from: &Origins<'_>) -> Result<Option<Files>, ContentError> {
+    let mut out = Files::new();
+    if let Some(source) = &volume.config_map {
+        let mode = mode(source.default_mode);
+        config_map(&mut out, from, &source.name, source.items.as_deref(), source.optional, mode)?;
+    } else if let Some(source) = &volume.secret {
+        let name = source.secret_name.as_deref().unwrap_or_default();
+        secret(&mut out, from, name, source.items.as_deref(), source.optional, mode(source.default_mode))?;
+    } else if let Some(source) = &volume.downward_api {
+        downward(&mut out, from, source.items.as_deref(), mode(source.default_mode))?;
+    } else if let Some(source) = &volume.projected {
+        let mode = mode(source.default_mode);
+        for part in source.sources.iter().flatten() {
+            if let Some(map) = &part.config_map {
+                config_map(&mut out, from, &map.name, map.items.as_deref(), map.optional, mode)?;
+            }
+            if let Some(SecretProjection { name, items, optional }) = &part.secret {
+                secret(&mut out, from, name, items.as_deref(), *optional, mode)?;
+            }
+            if let Some(down) = &part.downward_api {
+                downward(&mut out, from, down.items.as_deref(), mode)?;
+            }
+            if let Some(token) = &part.service_account_token {
+                let data = from.tokens.token(token).map_err(ContentError::Token)?.into_bytes();
+                out.insert(token.path.clone(), File { data, mode });
+            }
+            if part.cluster_trust_bundle.is_some() {
+                return Err(ContentError::Unsupported("clusterTrustBundle"));
+            }
+            if part.pod_certificate.is_some() {
+                return Err(ContentError::Unsupported("podCertificate"));
+            }
+        }
+    } else {
+        return Ok(None);
+    }
+    Ok(Some(out))
+}
+
+fn mode(default: Option<i32>) -> u32 {
+    default.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0o644)
+}
+
+fn config_map(
+    out: &mut Files,
+    from: &Origins<'_>,
+    name: &str,
+    items: Option<&[KeyToPath]>,
+    optional: Option<bool>,
+    mode: u32,
+) -> Result<(), ContentError> {
+    let optional = optional == Some(true);
+    let Some(map) = from.sources.config_map(name) else {
+        let missing = ContentError::Missing { kind: "configmap", name: name.to_owned() };
+        return if optional { Ok(()) } else { Err(missing) };
+    };
+    let texts = map.data.iter().flatten().map(|(key, value)| (key.clone(), value.clone().into_bytes()));
+    let binaries = map.binary_data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
+    pick(out, texts.chain(binaries).collect(), items, optional, mode, "config")
+}
+
+fn secret(
+    out: &mut Files,
+    from: &Origins<'_>,
+    name: &str,
+    items: Option<&[KeyToPath]>,
+    optional: Option<bool>,
+    mode: u32,
+) -> Result<(), ContentError> {
+    let optional = optional == Some(true);
+    let Some(secret) = from.sources.secret(name) else {
+        let missing = ContentError::Missing { kind: "secret", name: name.to_owned() };
+        return if optional { Ok(()) } else { Err(missing) };
+    };
+    let data = secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect();
+    pick(out, data, items, optional, mode, "secret")
+}
+
+/// All keys under their own names, or the listed ones under their paths.
+fn pick(
+    out: &mut Files,
+    mut data: BTreeMap<String, Vec<u8>>,
+    items: Option<&[KeyToPath]>,
+    optional: bool,
+    mode: u32,
+    kind: &'static str,
+) -> Result<(), ContentError> {
+    let Some(items) = items.filter(|items| !items.is_empty()) else {
+        out.extend(data.into_iter().map(|(key, data)| (key, File { data, mode })));
+        return Ok(());
+    };
+    for item in items {
+        match data.get_mut(&item.key) {
+            Some(data) => {
+                let own = item.mode.and_then(|m| u32::try_from(m).ok());
+                out.insert(item.path.clone(), File { data: data.clone(), mode: own.unwrap_or(mode) });
+            }
+            None if optional => {}
+            None => return Err(ContentError::Key { kind, key: item.key.clone() }),
+        }
+    }
+    Ok(())
+}
+
+fn downward(
+    out: &mut Files,
+    from: &Origins<'_>,
+    items: Option<&[DownwardAPIVolumeFile]>,
+    mode: u32,
+) -> Result<(), ContentError> {
+    for item in items.unwrap_or_default() {
+        let text = match (&item.field_ref, &item.resource_field_ref) {
+            (Some(field), _) => fields::field(from.pod, from.facts, &field.field_path)?.unwrap_or_default(),
+            (None, Some(resource)) => fields::resource(from.pod, &Container::default(), from.facts, resource)?,
+            (None, None) => String::new(),
+        };
+        let own = item.mode.and_then(|m| u32::try_from(m).ok());
+        out.insert(item.path.clone(), File { data: text.into_bytes(), mode: own.unwrap_or(mode) });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

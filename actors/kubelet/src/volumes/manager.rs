@@ -1,0 +1,259 @@
+//! Puts a pod's volumes in place, keeps those made of API objects current, and takes them away again.
+//!
+//! Each step may be repeated after a failure at any point: folders and mounts that stand are left as they are.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use cox_kit::Feed;
+use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, ServiceAccountTokenProjection, Volume};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use super::content::{self, ContentError, Origins, Tokens};
+use super::files::{self, Ownership};
+use crate::node::Context;
+use crate::spec::resources::bytes;
+use crate::token;
+
+/// Why a volume is not in place: the FailedMount event.
+#[derive(Debug, thiserror::Error)]
+#[error("MountVolume.SetUp failed for volume {volume:?} : {reason}")]
+pub struct VolumeError {
+    volume: String,
+    reason: String,
+}
+
+/// Where the volumes of a pod are on the host, by name.
+pub type Places = BTreeMap<String, PathBuf>;
+
+/// Puts all volumes in place, or brings those that follow API objects up to date.
+///
+/// # Errors
+/// The first volume that could not be made; those before it stay in place.
+pub async fn set_up<F: Feed>(context: &Context<F>, pod: &Pod, pod_ips: Vec<String>) -> Result<Places, VolumeError> {
+    let mut places = Places::new();
+    let volumes: Vec<&Volume> = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()).collect();
+    let tokens = Fetched(fetch_tokens(context, pod, &volumes).await);
+    for volume in volumes {
+        let place = make(context, pod, volume, pod_ips.clone(), &tokens);
+        let place = place.map_err(|reason| VolumeError { volume: volume.name.clone(), reason })?;
+        places.insert(volume.name.clone(), place);
+    }
+    Ok(places)
+}
+
+fn make<F: Feed>(
+    context: &Context<F>,
+    pod: &Pod,
+    volume: &Volume,
+    pod_ips: Vec<String>,
+    tokens: &Fetched,
+) -> Result<PathBuf, String> {
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    let place = |plugin: &str| context.config.volume_dir(uid, plugin, &volume.name);
+    let group = pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.fs_group);
+    let group = group.and_then(|id| u32::try_from(id).ok());
+    let plain = |error: io::Error| error.to_string();
+    if let Some(empty) = &volume.empty_dir {
+        let folder = place("empty-dir");
+        make_folder(&folder, 0o777).map_err(plain)?;
+        let limit = empty.size_limit.as_ref().and_then(|q| bytes(Some(&BTreeMap::from([(String::new(), q.clone())])), ""));
+        match empty.medium.as_deref() {
+            None | Some("") => {}
+            Some("Memory") => mount_tmpfs(&folder, limit, 0o777).map_err(plain)?,
+            Some(other) => return Err(format!("unsupported medium of an emptyDir: {other}")),
+        }
+        own(&folder, group, 0o777).map_err(plain)?;
+        return Ok(folder);
+    }
+    if let Some(host) = &volume.host_path {
+        check_host_path(host)?;
+        return Ok(PathBuf::from(&host.path));
+    }
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let (sources, facts) = (context.sources(namespace), context.facts(pod_ips));
+    let origins = Origins { pod, facts: &facts, sources: &sources, tokens };
+    let Some(files) = content::files(volume, &origins).map_err(|e: ContentError| e.to_string())? else {
+        return Err(format!("no volume plugin matched: this node does not implement the source of volume {:?}", volume.name));
+    };
+    let folder = place(if volume.config_map.is_some() { "configmap" } else { "memory" });
+    make_folder(&folder, 0o755).map_err(plain)?;
+    if volume.config_map.is_none() {
+        mount_tmpfs(&folder, None, 0o755).map_err(plain)?;
+    }
+    files::write(&folder, &files, Ownership { group, user: token_user(pod, volume) }).map_err(plain)?;
+    Ok(folder)
+}
+
+/// The one user that all containers run as, if they do and the volume holds a token: it may then read it alone.
+fn token_user(pod: &Pod, volume: &Volume) -> Option<u32> {
+    let sources = volume.projected.as_ref()?.sources.as_ref()?;
+    sources.iter().find(|source| source.service_account_token.is_some())?;
+    let spec = pod.spec.as_ref()?;
+    let shared = spec.security_context.as_ref().and_then(|c| c.run_as_user);
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let mut users = containers.map(|c| c.security_context.as_ref().and_then(|s| s.run_as_user).or(shared));
+    let first = users.next()??;
+    users.all(|user| user == Some(first)).then_some(first).and_then(|id| u32::try_from(id).ok())
+}
+
+/// Tokens by path of their file.
+struct Fetched(BTreeMap<String, Result<String, String>>);
+
+impl Tokens for Fetched {
+    fn token(&self, projection: &ServiceAccountTokenProjection) -> Result<String, String> {
+        let none = || Err("it was not asked for".to_owned());
+        self.0.get(&token_key(projection)).cloned().unwrap_or_else(none)
+    }
+}
+
+fn token_key(projection: &ServiceAccountTokenProjection) -> String {
+    format!("{}\0{}\0{:?}", projection.path, projection.audience.as_deref().unwrap_or_default(), projection.expiration_seconds)
+}
+
+async fn fetch_tokens<F: Feed>(
+    context: &Context<F>,
+    pod: &Pod,
+    volumes: &[&Volume],
+) -> BTreeMap<String, Result<String, String>> {
+    let sources = volumes.iter().filter_map(|v| v.projected.as_ref()).flat_map(|p| p.sources.iter().flatten());
+    let mut tokens = BTreeMap::new();
+    for projection in sources.filter_map(|source| source.service_account_token.as_ref()) {
+        tokens.insert(token_key(projection), token::get(context, pod, projection).await);
+    }
+    tokens
+}
+
+fn check_host_path(host: &HostPathVolumeSource) -> Result<(), String> {
+    let path = Path::new(&host.path);
+    let found = fs::metadata(path).ok().map(|m| m.file_type());
+    let kind = host.type_.as_deref().unwrap_or_default();
+    let fits = match kind {
+        "" => return Ok(()),
+        "DirectoryOrCreate" if found.is_none() => {
+            return fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|e| e.to_string());
+        }
+        "FileOrCreate" if found.is_none() => {
+            return fs::File::create(path).map(|_| ()).map_err(|e| e.to_string());
+        }
+        "Directory" | "DirectoryOrCreate" => found.is_some_and(|f| f.is_dir()),
+        "File" | "FileOrCreate" => found.is_some_and(|f| f.is_file()),
+        "Socket" => found.is_some_and(|f| f.is_socket()),
+        "CharDevice" => found.is_some_and(|f| f.is_char_device()),
+        "BlockDevice" => found.is_some_and(|f| f.is_block_device()),
+        other => return Err(format!("unknown hostPath type {other}")),
+    };
+    if fits { Ok(()) } else { Err(format!("hostPath type check failed: {} is not a {}", host.path, words(kind))) }
+}
+
+fn words(kind: &str) -> &str {
+    match kind {
+        "Directory" | "DirectoryOrCreate" => "directory",
+        "File" | "FileOrCreate" => "file",
+        "Socket" => "socket file",
+        "CharDevice" => "character device",
+        _ => "block device",
+    }
+}
+
+fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode))
+}
+
+fn own(folder: &Path, group: Option<u32>, mode: u32) -> io::Result<()> {
+    if group.is_some() {
+        chown(folder, None, group)?;
+        // Files made in it belong to the group as well.
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode | 0o2000))?;
+    }
+    Ok(())
+}
+
+fn mount_tmpfs(folder: &Path, size: Option<i64>, mode: u32) -> io::Result<()> {
+    if is_mount_point(folder)? {
+        return Ok(());
+    }
+    let size = size.map(|bytes| format!(",size={bytes}")).unwrap_or_default();
+    let options = format!("mode={mode:o}{size}");
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("tmpfs"), folder, Some("tmpfs"), flags, Some(options.as_str())).map_err(io::Error::from)
+}
+
+fn is_mount_point(folder: &Path) -> io::Result<bool> {
+    use std::os::linux::fs::MetadataExt;
+    let parent = folder.parent().unwrap_or(folder);
+    Ok(fs::metadata(folder)?.st_dev() != fs::metadata(parent)?.st_dev())
+}
+
+/// Takes a pod's folder away with everything that is mounted below it. What is not there is fine.
+///
+/// # Errors
+/// Of the file system; nothing outside the folder is touched, for mounts that do not come off end it.
+pub fn tear_down(folder: &Path) -> io::Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let mut below: Vec<PathBuf> =
+        mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape).filter(|path| path.starts_with(folder)).collect();
+    below.sort();
+    for path in below.iter().rev() {
+        umount2(path, MntFlags::MNT_DETACH).map_err(io::Error::from)?;
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A path of mountinfo, where blanks and the like are octal.
+fn unescape(text: &str) -> PathBuf {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let code = after.get(..3).and_then(|octal| u8::from_str_radix(octal, 8).ok());
+        match code {
+            Some(byte) => {
+                out.push(char::from(byte));
+                rest = after.get(3..).unwrap_or_default();
+            }
+            None => {
+                out.push('\\');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    PathBuf::from(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pods_folder_goes_with_its_mounts() {
+        let dir = tempfile::tempdir().unwrap();
+        let pod = dir.path().join("pod");
+        let memory = pod.join("volumes/memory/a b");
+        make_folder(&memory, 0o755).unwrap();
+        mount_tmpfs(&memory, Some(1 << 20), 0o755).unwrap();
+        mount_tmpfs(&memory, Some(1 << 20), 0o755).unwrap();
+        fs::write(memory.join("x"), "1").unwrap();
+        tear_down(&pod).unwrap();
+        assert!(!pod.exists());
+        tear_down(&pod).unwrap();
+    }
+
+    #[test]
+    fn host_paths_are_checked_as_recorded() {
+        let check = |path: &str, kind: &str| {
+            check_host_path(&HostPathVolumeSource { path: path.into(), type_: Some(kind.into()) })
+        };
+        assert_eq!(check("/nope", "Directory"), Err("hostPath type check failed: /nope is not a directory".into()));
+        assert_eq!(check("/proc", "Directory"), Ok(()));
+        assert!(check("/dev/null", "CharDevice").is_ok() && check("/proc", "File").is_err());
+    }
+}
