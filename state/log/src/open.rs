@@ -40,6 +40,15 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<(Db, Facts), OpenErr
     }
     let db = Db::open(&folder, options).map_err(|error| refused(dir, error))?;
     let facts = facts(dir, &db)?;
+    // RocksDB syncs what is in its folder; that the folder is there has to last too.
+    let sync = |dir: &Path| std::fs::File::open(dir).and_then(|file| file.sync_all());
+    sync(dir).map_err(|source| OpenError::Io { dir: dir.to_owned(), source })?;
+    if let Some(parent) = dir.parent()
+        && let Err(error) = sync(parent)
+    {
+        // It may not be ours to open, and the data directory has been there for a while then.
+        tracing::debug!(%error, parent = %parent.display(), "not synced");
+    }
     Ok((db, facts))
 }
 

@@ -39,3 +39,6 @@ fn enough(free: u64, reserve: u64) -> Result<(), String> {
     }
     Err(format!("the disk has {} MiB left, {} MiB are kept free", free >> 20, reserve >> 20))
 }
+
+#[cfg(test)]
+mod tests;

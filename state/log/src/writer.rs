@@ -43,6 +43,8 @@ pub(crate) struct Writer {
     arbiter: Box<dyn Arbiter>,
     head: Revision,
     space: Space,
+    /// Whether the disk had too little space when it was last looked at.
+    short: bool,
     outcomes_dropped: u64,
     /// A failed write: why, and the requests of which it is not known whether they were done.
     failed: Option<Failed>,
@@ -73,7 +75,7 @@ impl Writer {
     pub(crate) fn new(store: Arc<Store>, arbiter: Box<dyn Arbiter>) -> Self {
         let head = *store.head.borrow();
         let space = Space::new(store.options.reserve);
-        Writer { store, arbiter, head, space, outcomes_dropped: 0, failed: None }
+        Writer { store, arbiter, head, space, short: false, outcomes_dropped: 0, failed: None }
     }
 
     /// Brings the arbiter to what is committed.
@@ -106,6 +108,10 @@ impl Writer {
             if self.failed.as_ref().is_some_and(|failed| Instant::now() >= failed.retry) {
                 self.recover();
             }
+            if self.short {
+                // Asked also when nobody writes: those who wait for readiness do not.
+                let _ = self.look_for_space();
+            }
             if !batch.is_empty() {
                 self.process(batch);
             }
@@ -117,7 +123,7 @@ impl Writer {
 
     /// Waits for a job, then takes all that wait, and says whether to stop after them. None if nobody is left.
     fn gather(&self, jobs: &Receiver<Job>) -> Option<(Vec<Job>, bool)> {
-        let first = if self.failed.is_some() {
+        let first = if self.failed.is_some() || self.short {
             match jobs.recv_timeout(TRY_AGAIN) {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => return Some((Vec::new(), false)),
@@ -139,16 +145,16 @@ impl Writer {
     }
 
     fn process(&mut self, batch: Vec<Job>) {
-        let db = match (&self.failed, self.space.check(&self.store.dir), self.store.db()) {
-            (Some(failed), ..) => return refuse_all(batch, &failed.why, &failed.in_doubt),
-            (None, Err(why), _) => {
-                self.store.say_writable(Err(why.clone()));
-                return refuse_all(batch, &why, &HashSet::new());
-            }
-            (None, Ok(()), Err(error)) => return refuse_all(batch, &error.to_string(), &HashSet::new()),
-            (None, Ok(()), Ok(db)) => db,
+        if let Some(failed) = &self.failed {
+            return refuse_all(batch, &failed.why, &failed.in_doubt);
+        }
+        if let Err(why) = self.look_for_space() {
+            return refuse_all(batch, &why, &HashSet::new());
+        }
+        let db = match self.store.db() {
+            Ok(db) => db,
+            Err(error) => return refuse_all(batch, &error.to_string(), &HashSet::new()),
         };
-        self.store.say_writable(Ok(()));
         let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
         let mut newest = 0;
         let store = self.store.clone();
@@ -192,6 +198,16 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Whether the disk has space, which also whoever watches gets to know.
+    fn look_for_space(&mut self) -> Result<(), String> {
+        let enough = self.space.check(&self.store.dir);
+        if self.short != enough.is_err() && self.failed.is_none() {
+            self.short = enough.is_err();
+            self.store.say_writable(enough.clone());
+        }
+        enough
     }
 
     /// Outcomes of requests before this time are dropped with the next batch, if it is time to.

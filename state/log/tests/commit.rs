@@ -166,3 +166,14 @@ async fn a_writer_that_panics_shows_and_the_log_can_be_opened_again() {
     drop(log);
     assert_eq!(open(dir.path()).head(), 1);
 }
+
+#[tokio::test]
+async fn a_disk_with_too_little_space_takes_no_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { reserve: u64::MAX, ..Options::default() };
+    let log = Log::open(dir.path(), options, Box::new(Any)).unwrap();
+    let refused = log.commit(of(vec![put("a", "1")])).await;
+    assert!(matches!(&refused, Err(CommitError::NotWritable(why)) if why.contains("kept free")), "{refused:?}");
+    assert!(log.writable().borrow().is_err());
+    assert_eq!((log.head(), log.get(&key("a")).unwrap()), (0, None), "surely not done, and reads go on");
+}
