@@ -59,8 +59,9 @@ pub(super) struct Launched {
 pub(super) fn launch(folder: &Path, spec: &MonitorSpec) -> Result<Launched, Failure> {
     let directory = File::open(folder)?;
     let pid_file = folder.join(paths::PID);
-    let mut create = runtime(spec, Some(&folder.join(paths::RUNTIME_LOG)));
-    create.args(["create", "--bundle"]).arg(folder).arg("--pid-file").arg(&pid_file);
+    let mut command = runtime(spec, Some(&folder.join(paths::RUNTIME_LOG)));
+    // Created and started by one call: a second one would cost as much again.
+    command.args(["run", "--detach", "--bundle"]).arg(folder).arg("--pid-file").arg(&pid_file);
 
     let mut streams = Streams::default();
     let mut console = None;
@@ -68,21 +69,22 @@ pub(super) fn launch(folder: &Path, spec: &MonitorSpec) -> Result<Launched, Fail
         let path = through(&directory, "console");
         files::remove_file(&path)?;
         console = Some(UnixListener::bind(&path)?);
-        create.arg("--console-socket").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("--console-socket").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     } else {
         let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC)?;
         let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC)?;
-        create.stdout(child_stdout).stderr(child_stderr);
+        command.stdout(child_stdout).stderr(child_stderr);
         (streams.stdout, streams.stderr) = (Some(stdout), Some(stderr));
         if spec.stdin {
             let (child_stdin, stdin) = pipe2(OFlag::O_CLOEXEC)?;
-            create.stdin(child_stdin);
+            command.stdin(child_stdin);
             streams.stdin = Some(stdin);
         } else {
-            create.stdin(Stdio::null());
+            command.stdin(Stdio::null());
         }
     }
-    let status = run(create.arg(&spec.id))?;
+    let status = run(command.arg(&spec.id))?;
+    let started_at = clock::now();
     if !status.success() {
         return Err(Failure::Command(complaint(folder, spec, status, &streams)));
     }
@@ -94,14 +96,7 @@ pub(super) fn launch(folder: &Path, spec: &MonitorSpec) -> Result<Launched, Fail
         .trim()
         .parse()
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("pid file: {e}")))?;
-    let running = Running { pid, start_ticks: start_ticks(pid).unwrap_or(0), started_at: clock::now() };
-
-    let mut start = runtime(spec, Some(&folder.join(paths::RUNTIME_LOG)));
-    start.arg("start").arg(&spec.id).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let status = run(&mut start)?;
-    if !status.success() {
-        return Err(Failure::Command(complaint(folder, spec, status, &streams)));
-    }
+    let running = Running { pid, start_ticks: start_ticks(pid).unwrap_or(0), started_at };
     files::write_json(&folder.join(paths::RUNNING), &running, false)?;
     Ok(Launched { running, streams })
 }

@@ -4,6 +4,7 @@
 mod conformance;
 mod image;
 mod lifecycle;
+mod measure;
 mod recovery;
 mod streams;
 mod world;
