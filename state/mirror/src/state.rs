@@ -173,6 +173,11 @@ impl State {
 
     /// Makes the state exactly these objects, by changes where that is possible: when it moves forward in the same epoch.
     pub fn replace(&mut self, position: Position, objects: Vec<(Key, Object)>) {
+        let same = |(key, object): &(Key, Object)| self.item(key).is_some_and(|item| item.object() == object);
+        if self.position == position && self.len() == objects.len() && objects.iter().all(same) {
+            // The connection was lost and nothing has happened: nobody has to start anew.
+            return;
+        }
         let forward = self.position.epoch == position.epoch && self.position.revision < position.revision;
         if !forward {
             return self.reset(position, objects);

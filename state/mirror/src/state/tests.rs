@@ -218,6 +218,9 @@ fn replacing_a_part_shows_as_changes() {
     told.sort();
     assert_eq!(told, [("a/y".to_owned(), "MODIFIED"), ("a/z".to_owned(), "DELETED"), ("b/x".to_owned(), "ADDED")]);
     assert_eq!((state.position(), state.len()), (at(9), 3));
+    let same = Source::list(&state, &Resource::CONFIGMAPS, "");
+    state.replace(at(9), same);
+    assert!(state.check(5, &Resource::CONFIGMAPS).is_ok(), "the same set again is no new start");
     state.replace(at(2), vec![]);
     assert_eq!((state.position(), state.len()), (at(2), 0), "an older server's set is a new start");
 }
