@@ -3,7 +3,7 @@
 //! Each rule is a function in a file of its own; the order here is that of Kubernetes' plugins.
 
 use cox_log::Guard;
-use cox_objects::Status;
+use cox_objects::{FieldError, Status};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -77,6 +77,11 @@ pub(crate) fn update(ctx: &Context<'_>, object: &mut Value, old: &Value) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+/// What is wrong with an update in ways that depend on who may write what.
+pub(crate) fn faults(ctx: &Context<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
+    if ctx.resource().as_str() == signing_request::RESOURCE { signing_request::removed(object, old) } else { Vec::new() }
 }
 
 /// Admission of a delete.

@@ -32,9 +32,16 @@ pub(crate) mod token;
 pub(crate) mod update;
 pub(crate) mod version;
 
+/// The largest body, in bytes: Kubernetes' limit.
+const MAX_BODY: usize = 3 << 20;
+
 /// What a request comes to.
 pub(crate) fn decide(ctx: &Context<'_>) -> Result<Plan, Status> {
     authorize::check(ctx)?;
+    if ctx.request.body.len() > MAX_BODY {
+        let text = format!("Request entity too large: limit is {MAX_BODY}");
+        return Err(Status::new(413, "RequestEntityTooLarge", text).with_details(serde_json::json!({})));
+    }
     allowed(ctx)?;
     options::check(ctx)?;
     let subresource = ctx.request.subresource.as_str();

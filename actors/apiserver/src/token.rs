@@ -131,29 +131,12 @@ pub struct Reference {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use ring::rand::SystemRandom;
-    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-
     use super::*;
-
-    fn pem(label: &str, der: &[u8]) -> String {
-        use base64::Engine;
-        let text = base64::engine::general_purpose::STANDARD.encode(der);
-        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
-    }
 
     /// A fresh pair.
     pub(crate) fn keys() -> TokenKeys {
-        let random = SystemRandom::new();
-        let private = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private.as_ref(), &random).unwrap();
-        // The head of a SubjectPublicKeyInfo of a P-256 point.
-        let mut public = vec![
-            0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-            0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-        ];
-        public.extend_from_slice(pair.public_key().as_ref());
-        let (private, public) = (pem("PRIVATE KEY", private.as_ref()), pem("PUBLIC KEY", &public));
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let (private, public) = (pair.serialize_pem(), pair.public_key_pem());
         TokenKeys::from_pem("https://kubernetes.default.svc", "k1", private.as_bytes(), public.as_bytes()).unwrap()
     }
 

@@ -173,7 +173,14 @@ fn user(step: &Value) -> User {
             user.groups.push("system:masters".to_owned());
         }
     }
-    user.groups.push("system:authenticated".to_owned());
+    // As the gateway completes the groups of those it authenticated.
+    if let Some((namespace, _)) = user.name.strip_prefix("system:serviceaccount:").and_then(|n| n.split_once(':')) {
+        user.groups.push("system:serviceaccounts".to_owned());
+        user.groups.push(format!("system:serviceaccounts:{namespace}"));
+    }
+    if !user.groups.iter().any(|g| g == "system:authenticated" || g == "system:unauthenticated") {
+        user.groups.push("system:authenticated".to_owned());
+    }
     user
 }
 

@@ -21,6 +21,12 @@ pub(crate) fn decide(ctx: &Context<'_>) -> Result<Plan, Status> {
     let mut request = decoded.object;
     let old = ctx.current().ok_or_else(|| Status::not_found(&Resource::SERVICEACCOUNTS, &ctx.request.name))?;
     let account = old.value();
+    let said = text(&request, "/metadata/name");
+    if !said.is_empty() && said != ctx.request.name {
+        let path = Path::new("metadata").child("name");
+        let error = FieldError::invalid(&path, said, "must match the service account name if specified");
+        return Err(Status::invalid("authentication.k8s.io", "TokenRequest", &ctx.request.name, &[error]));
+    }
     default(ctx, &mut request);
     valid(&request)?;
     let (claims, life) = claims(ctx, &account, &request)?;

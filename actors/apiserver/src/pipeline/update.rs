@@ -38,9 +38,12 @@ pub(crate) fn write(ctx: &Context<'_>, old: &Object, old_value: &Value, mut obje
     if subresource.is_empty() {
         admission::allocate(ctx, &mut object, Some(old_value), &mut effects)?;
     }
+    // An approval is written as a status; admission sees to what else is in it.
+    let subresource = if subresource == "approval" { "status" } else { subresource };
     rules::prepare_update(ctx.kind, subresource, &mut object, old_value);
     meta::keep(&mut object, old_value);
-    let errors = rules::validate_update(ctx.kind, subresource, &object, old_value);
+    let mut errors = rules::validate_update(ctx.kind, subresource, &object, old_value);
+    errors.extend(admission::faults(ctx, &object, old_value));
     if !errors.is_empty() {
         return Err(Status::invalid(ctx.resource().group(), &ctx.kind.kind, &ctx.request.name, &errors));
     }
