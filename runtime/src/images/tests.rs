@@ -205,7 +205,7 @@ async fn images_are_pulled_with_checks() {
     let address = registry(image).await;
     let name = format!("{address}/lib/box:1");
     let pulled = store.pull(&name, None).await.unwrap();
-    assert_eq!(pulled.repo_tags, [name.clone()]);
+    assert_eq!(pulled.repo_tags, std::slice::from_ref(&name));
     assert_eq!(pulled.repo_digests, [format!("{address}/lib/box@{digest}")]);
     assert_eq!(layers_there(&folder), 2);
     assert_eq!(store.pull(&name, None).await.unwrap().id, pulled.id);

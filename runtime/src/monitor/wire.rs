@@ -78,11 +78,14 @@ pub(crate) fn encode(kind: Kind, payload: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// A frame's kind and payload, and how many bytes it takes in all.
+pub(crate) type Frame<'a> = (Kind, &'a [u8], usize);
+
 /// The first frame of `bytes` and how many bytes it takes; none while it is incomplete.
 ///
 /// # Errors
 /// An unknown kind or a length above [`MAX_PAYLOAD`].
-pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Kind, &[u8], usize)>, Malformed> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Frame<'_>>, Malformed> {
     let Some(([number, length @ ..], rest)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
     let kind = Kind::of(*number).ok_or(Malformed)?;
     let length = u32::from_be_bytes(*length) as usize;

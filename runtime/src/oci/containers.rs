@@ -118,11 +118,10 @@ impl Core {
         let folder = self.container_folder(&id);
         let (core, at, of) = (Arc::clone(&self), folder.clone(), id.clone());
         let made = tokio::task::spawn_blocking(move || {
-            core.make_container(&at, of, spec, &sandbox, &image).map_err(|e| {
+            core.make_container(&at, of, spec, &sandbox, &image).inspect_err(|_| {
                 if let Err(left) = core.unmake_container(&at, None) {
                     tracing::warn!(folder = %at.display(), error = %left, "a failed container could not be cleared away");
                 }
-                e
             })
         });
         let meta = made.await.map_err(|e| io_error("prepare the container")(io::Error::other(e)))??;

@@ -1,5 +1,6 @@
 //! The port's promises, checked on every adapter that keeps them: the real one and the hollow one.
 
+use std::path::Path;
 use std::time::Duration;
 
 use cox_runtime::hollow::Hollow;
@@ -29,7 +30,8 @@ async fn the_hollow_runtime_keeps_the_promises() {
 
 async fn promises(runtime: &dyn Runtime, name: &str) {
     images(runtime).await;
-    let id = sandboxes(runtime, name).await;
+    let logs = tempfile::tempdir().unwrap();
+    let id = sandboxes(runtime, name, logs.path()).await;
     life(runtime, &id).await;
     ends(runtime, &id).await;
     runtime.remove_sandbox(&id).await.unwrap();
@@ -47,9 +49,8 @@ async fn images(runtime: &dyn Runtime) {
     assert!(matches!(runtime.pull_image("Bad:::", None).await, Err(ImageError::BadName { .. })));
 }
 
-async fn sandboxes(runtime: &dyn Runtime, name: &str) -> SandboxId {
-    let folder = tempfile::tempdir().unwrap().keep();
-    let spec = sandbox_spec(name, folder);
+async fn sandboxes(runtime: &dyn Runtime, name: &str, logs: &Path) -> SandboxId {
+    let spec = sandbox_spec(name, logs.to_owned());
     let id = spec.id.clone();
     let nobody = ContainerError::NoSandbox(id.clone()).to_string();
     assert_eq!(runtime.create_container(shell(&id, "true")).await.unwrap_err().to_string(), nobody);

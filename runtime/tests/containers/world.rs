@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cox_runtime::{
     Config, ContainerId, ContainerSpec, ContainerState, HostNamespaces, NetworkConfig, OciRuntime, Resources, Runtime,
-    SandboxId, SandboxSpec, Security, Stdio, UserSpec,
+    RuntimeChoice, SandboxId, SandboxSpec, Security, Stdio, UserSpec,
 };
 
 use crate::{MONITOR, image};
@@ -35,6 +35,10 @@ impl World {
         let network = NetworkConfig::new(&bridge, subnet, "10.251.0.0/16".parse().unwrap());
         let mut config = Config::new(folder.path(), &bridge, network).unwrap();
         config.monitor_args = vec![MONITOR.to_owned()];
+        // The whole suite against another OCI runtime, for example runc.
+        if let Ok(program) = std::env::var("COX_TEST_RUNTIME") {
+            config.runtime = RuntimeChoice::Program(program);
+        }
         let mut world = Self { folder, config, runtime: None };
         world.open().await;
         let archive = world.folder.path().join("box.tar");
