@@ -9,6 +9,9 @@ use super::super::check::Errors;
 use super::super::read::{Fill, Read, same};
 use super::{is_external, is_headless, needs_cluster_ip, needs_health_check, needs_node_port};
 
+/// Whether a Service's spec has a use for something.
+type Need = fn(&Value) -> bool;
+
 /// Fills in allocated values that the client left out, makes `clusterIP` and `clusterIPs` agree, and drops what the new type has no
 /// use for (if the client did not set it anew).
 pub(super) fn inherit(object: &mut Value, old: Option<&Value>) {
@@ -90,9 +93,9 @@ fn drop_unused(spec: &mut Value, before: &Value) {
             spec.items("ports").iter_mut().for_each(|p| p.drop_field("nodePort"));
         }
     }
-    let balanced: fn(&Value) -> bool = |spec| spec.text("type") == "LoadBalancer";
-    let named: fn(&Value) -> bool = |spec| spec.text("type") == "ExternalName";
-    let rules: [(&str, fn(&Value) -> bool); 5] = [
+    let balanced: Need = |spec| spec.text("type") == "LoadBalancer";
+    let named: Need = |spec| spec.text("type") == "ExternalName";
+    let rules: [(&str, Need); 5] = [
         ("healthCheckNodePort", needs_health_check),
         ("allocateLoadBalancerNodePorts", balanced),
         ("loadBalancerClass", balanced),
