@@ -1,2 +1,67 @@
-//! The `cox` binary.
-fn main() {}
+//! `cox`: the one binary of Coxswain. Composition, command line, telemetry.
+
+mod address;
+mod cli;
+mod cluster;
+mod component;
+mod compose;
+mod control;
+mod events;
+mod image;
+mod node;
+mod ready;
+mod status;
+mod telemetry;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+// A fragmented heap would cost tens of megabytes: measured against the system's allocator in ops/bench/RESULTS.md.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    // A container's monitor is this program again; it must not have a thread before it forks.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == "monitor") {
+        return cox_runtime::monitor::main(arguments);
+    }
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(cli));
+            runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+            outcome
+        }
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cox: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Two workers do what there is to do on small machines best; larger ones get one for every two processors.
+fn workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    (processors / 2).max(2)
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Up(options) => up::run(options).await,
+        Command::Down(options) => node::down(&options.data_dir).await,
+        Command::Component(options) => component::run(options).await,
+        Command::Image(options) => image::run(options).await,
+        Command::Events(options) => events::run(options).await,
+        Command::Status(options) => status::run(options).await,
+    }
+}

@@ -1,0 +1,40 @@
+//! Which addresses this machine has, and by which the cluster reaches it.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
+/// The IPv4 addresses of interfaces that are up, loopback and bridges of ours left out.
+pub fn own() -> Vec<Ipv4Addr> {
+    let Ok(interfaces) = getifaddrs() else { return Vec::new() };
+    let usable = interfaces.filter(|interface| {
+        let flags = interface.flags;
+        flags.contains(InterfaceFlags::IFF_UP)
+            && !flags.contains(InterfaceFlags::IFF_LOOPBACK)
+            && !interface.interface_name.starts_with("cox-")
+    });
+    let addresses = usable.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+    addresses.filter(|ip| !ip.is_link_local()).collect()
+}
+
+/// The address by which others reach this machine: the one that leads outside, else the first there is.
+pub fn primary() -> Option<Ipv4Addr> {
+    // Connecting a datagram socket sends nothing: it asks the routing table which address would be used.
+    let routed = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("192.0.2.255:9")?;
+        socket.local_addr()
+    });
+    match routed.map(|address| address.ip()) {
+        Ok(IpAddr::V4(ip)) if !ip.is_loopback() && !ip.is_unspecified() => Some(ip),
+        _ => own().into_iter().next(),
+    }
+}
+
+/// This machine's name, as a node's name must be: lower case.
+pub fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let name = name.to_lowercase();
+    let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    if name.is_empty() { "node".to_owned() } else { name.to_owned() }
+}

@@ -1,0 +1,102 @@
+//! A cluster's folder: its identity and its keys, and the names that follow from them.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use cox_gateway::{Pki, ServerNames};
+use rand::Rng;
+
+/// What a cluster is known by.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// 8 hexadecimal digits: in the names of bridges, tables and cgroups, so that two clusters live side by side on a machine.
+    pub id: String,
+}
+
+impl Cluster {
+    /// Opens a cluster's folder (0700), made if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made, or is no cluster's.
+    pub fn open(dir: &Path) -> Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| format!("{} cannot be made; choose another folder with --data-dir, or run this as root", dir.display()))?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("{} is not ours; choose another folder with --data-dir", dir.display()))?;
+        let dir = dir.canonicalize()?;
+        let file = dir.join("cluster");
+        let id = match fs::read_to_string(&file) {
+            Ok(id) => id.trim().to_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let id = format!("{:08x}", rand::rng().random::<u32>());
+                fs::write(&file, format!("{id}\n")).with_context(|| format!("{} cannot be written", file.display()))?;
+                id
+            }
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", file.display())),
+        };
+        if id.len() != 8 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            bail!("{} does not hold a cluster's id; restore it, or choose another folder with --data-dir", file.display());
+        }
+        Ok(Cluster { dir, id })
+    }
+
+    /// The cluster whose folder it is; it must be there.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn existing(dir: &Path) -> Result<Self> {
+        if !dir.join("cluster").exists() {
+            bail!("there is no cluster in {}; give its folder with --data-dir", dir.display());
+        }
+        Self::open(dir)
+    }
+
+    /// The keys; made at the first start.
+    ///
+    /// # Errors
+    /// If they cannot be read or written.
+    pub fn keys(&self, service: Ipv4Addr, hosts: &[Ipv4Addr], host_name: &str) -> Result<Pki> {
+        let addresses = hosts.iter().chain([&service]).map(|ip| IpAddr::V4(*ip)).collect();
+        let names = ServerNames { names: vec![host_name.to_owned()], addresses };
+        Ok(Pki::load_or_make(&self.dir.join("pki"), &names, SystemTime::now())?)
+    }
+
+    /// Writes the administrator's kubeconfig (0600) and says where it is.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_kubeconfig(&self, pki: &Pki, server: &str) -> Result<PathBuf> {
+        use std::io::Write;
+        let path = self.dir.join("admin.kubeconfig");
+        let fresh = self.dir.join("admin.kubeconfig.new");
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(pki.admin_kubeconfig(server).as_bytes())?;
+        fs::rename(&fresh, &path).with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(path)
+    }
+
+    /// The bridge of the node's pods.
+    pub fn bridge(&self) -> String {
+        format!("cox-{}", self.id)
+    }
+
+    /// The cgroup of the node's pods.
+    pub fn cgroup(&self) -> String {
+        format!("cox-{}", self.id)
+    }
+
+    /// The nftables table of the proxy.
+    pub fn table(&self) -> String {
+        format!("cox_{}", self.id)
+    }
+}

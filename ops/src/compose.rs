@@ -1,0 +1,205 @@
+//! Puts components together: which connection, mirror and keys each one gets. Only here are adapters made.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use cox_apiserver::{Apiserver, TokenKeys};
+use cox_bus::server::{NatsServer, ServerConfig};
+use cox_bus::{Bus, Connect, Identity, SealingKey};
+use cox_gateway::Pki;
+use cox_kit::supervise::worker;
+use cox_kit::{Running, Scope};
+use cox_mirror::Mirror;
+use cox_objects::Kinds;
+use ipnet::Ipv4Net;
+
+use crate::cluster::Cluster;
+use crate::control;
+
+/// The issuer of ServiceAccount tokens.
+const ISSUER: &str = "https://kubernetes.default.svc";
+
+/// The bus of a cluster: a server of ours, or someone else's.
+pub enum Transport {
+    /// Our child.
+    Own(Box<NatsServer>),
+    /// Another one, whose credentials lie in the cluster's folder.
+    Other {
+        /// Where it is.
+        url: String,
+        /// The folder with a credentials file for each identity.
+        credentials: std::path::PathBuf,
+    },
+}
+
+impl Transport {
+    /// Starts our own server.
+    ///
+    /// # Errors
+    /// One line that says what to do.
+    pub async fn own(cluster: &Cluster, binary: Option<&Path>, nodes: Vec<String>) -> Result<Self> {
+        let config = ServerConfig {
+            data_dir: cluster.dir.clone(),
+            cluster: cluster.id.clone(),
+            binary: binary.map(Path::to_owned),
+            nodes,
+        };
+        Ok(Transport::Own(Box::new(NatsServer::start(config).await?)))
+    }
+
+    /// A connection of an identity.
+    ///
+    /// # Errors
+    /// One line that says what to do.
+    pub async fn connect(&self, identity: &Identity) -> Result<Bus> {
+        Ok(Bus::connect(self.credentials(identity)?).await?)
+    }
+
+    fn credentials(&self, identity: &Identity) -> Result<Connect> {
+        match self {
+            Transport::Own(server) => server
+                .connect(identity)
+                .with_context(|| format!("the bus has no credentials for {identity}; this is a fault of ours, please report it")),
+            Transport::Other { url, credentials } => {
+                let file = credentials.join(format!("{}.json", identity.token()));
+                Ok(Connect::from_file(&file, Some(url))?)
+            }
+        }
+    }
+
+    /// The key for sealed objects.
+    ///
+    /// # Errors
+    /// If the apiserver's credentials do not hold one.
+    pub fn sealing_key(&self) -> Result<SealingKey> {
+        let sealing = match self {
+            Transport::Own(server) => Some(server.sealing_key()),
+            Transport::Other { .. } => self.credentials(&Identity::Apiserver)?.credentials.sealing,
+        };
+        match sealing {
+            Some(key) => Ok(key),
+            None => bail!("the apiserver's credentials hold no sealing key; add one as \"sealing\""),
+        }
+    }
+
+    /// Stops our own server.
+    pub async fn stop(self) {
+        if let Transport::Own(server) = self {
+            server.stop().await;
+        }
+    }
+}
+
+/// The network that a cluster is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Network {
+    /// Addresses of Services.
+    pub services: Ipv4Net,
+    /// Addresses of this node's pods.
+    pub pods: Ipv4Net,
+    /// By which pods reach this machine.
+    pub host: Ipv4Addr,
+    /// The API's port.
+    pub port: u16,
+}
+
+impl Network {
+    /// The address of the `kubernetes` Service.
+    pub fn kubernetes(&self) -> Ipv4Addr {
+        self.services.hosts().next().unwrap_or(self.services.addr())
+    }
+}
+
+/// Starts the apiserver.
+///
+/// # Errors
+/// One line that says what to do.
+pub async fn apiserver(transport: &Transport, cluster: &Cluster, pki: &Pki, network: &Network, kinds: Arc<Kinds>) -> Result<Apiserver> {
+    let id = cox_gateway::auth::token::key_id(&pki.tokens.public)?;
+    let tokens = TokenKeys::from_pem(ISSUER, &id, pki.tokens.private.as_bytes(), pki.tokens.public.as_bytes())?;
+    let deps = cox_apiserver::Deps {
+        bus: transport.connect(&Identity::Apiserver).await?,
+        publishing: transport.connect(&Identity::Apiserver).await?,
+        sealing: transport.sealing_key()?,
+        data_dir: cluster.dir.clone(),
+        kinds,
+        config: cox_apiserver::Config {
+            service_cidr: network.services,
+            node_ports: 30_000..=32_767,
+            advertise_address: network.host,
+            advertise_port: network.port,
+            tokens: Arc::new(tokens),
+            max_in_flight: 1024,
+            log: cox_log::Options::default(),
+        },
+    };
+    Ok(cox_apiserver::start(deps).await?)
+}
+
+/// Starts the process's mirror.
+///
+/// # Errors
+/// If its tree does not start.
+pub async fn mirror(bus: Bus) -> Result<(Mirror, Running)> {
+    let mirror = Mirror::new(cox_mirror::Limits::default());
+    let (followed, followed_on) = (mirror.clone(), bus.clone());
+    let follower = worker("follower", move |scope| {
+        let (mirror, bus) = (followed.clone(), followed_on.clone());
+        async move {
+            mirror.follow(&bus, scope.cancelled().clone()).await;
+            Ok(())
+        }
+    });
+    let running = Running::start(Scope::root("mirror"), vec![follower]).await?;
+    Ok((mirror, running))
+}
+
+/// Starts the gateway.
+///
+/// # Errors
+/// One line that says what to do.
+pub async fn gateway(
+    bus: Bus,
+    pki: Pki,
+    listen: SocketAddr,
+    mirror: Mirror,
+    kinds: Arc<Kinds>,
+) -> Result<cox_gateway::Serving> {
+    let readiness = Arc::new(crate::ready::Facts::new(bus.clone(), mirror.clone()));
+    let deps = cox_gateway::Deps {
+        listen,
+        pki,
+        kinds,
+        backend: Arc::new(bus),
+        mirror,
+        readiness,
+    };
+    Ok(cox_gateway::start(deps).await?)
+}
+
+/// Answers on the control subjects of a component.
+///
+/// # Errors
+/// If its tree does not start.
+pub async fn control(bus: Bus, identity: Identity, scope: Scope, mirror: Option<Mirror>) -> Result<Running> {
+    let server = control::server(bus, identity, scope, mirror);
+    Ok(Running::start(Scope::root("control"), vec![server]).await?)
+}
+
+/// Starts the controllers.
+///
+/// # Errors
+/// If its tree does not start.
+pub async fn controllers(_: &Transport, _: &Mirror, _: Arc<Kinds>, _: &Pki) -> Result<Vec<Running>> {
+    Ok(Vec::new())
+}
+
+/// Starts the scheduler.
+///
+/// # Errors
+/// If its tree does not start.
+pub async fn scheduler(_: &Transport, _: &Mirror, _: Arc<Kinds>, _: &str) -> Result<Vec<Running>> {
+    Ok(Vec::new())
+}

@@ -1,0 +1,181 @@
+//! The node of this machine: runtime, kubelet and proxy, and taking away what they made.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use cox_bus::{Bus, Identity};
+use cox_kit::supervise::worker;
+use cox_kit::{Running, Scope};
+use cox_kubelet::spec::sandbox::NodeDns;
+use cox_mirror::{Limits, Mirror, feed};
+use cox_objects::Kinds;
+use cox_proxy::ruleset::{Network as ProxyNetwork, removal};
+use cox_runtime::{NetworkConfig, OciRuntime, Runtime, RuntimeChoice};
+use ipnet::Ipv4Net;
+
+use crate::cli::Up;
+use crate::cluster::Cluster;
+use crate::compose::{self, Network, Transport};
+
+/// The domain of Services.
+const DOMAIN: &str = "cluster.local";
+/// All pods of a cluster, of which a node's are a part.
+const ALL_PODS: &str = "10.244.0.0/16";
+/// How many pods a node takes.
+const MAX_PODS: u32 = 110;
+
+/// What a node is started with.
+pub struct Settings<'a> {
+    /// Its cluster.
+    pub cluster: &'a Cluster,
+    /// The command line.
+    pub options: &'a Up,
+    /// Addresses.
+    pub network: Network,
+    /// Its name.
+    pub name: String,
+    /// What is served.
+    pub kinds: Arc<Kinds>,
+}
+
+/// A running node.
+pub struct Node {
+    components: Vec<Running>,
+}
+
+impl Node {
+    /// Stops its components and leaves its pods running.
+    pub async fn stop(self) {
+        for component in self.components.into_iter().rev() {
+            component.stop().await;
+        }
+    }
+}
+
+/// Whether this machine can run a node: said before anything is started.
+///
+/// # Errors
+/// One line that says what to do.
+pub fn check(runtime: &str) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("a node needs root; run this as root, or with --no-node for a cluster that runs no pods");
+    }
+    let found = |program: &str| {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let mut all = std::env::split_paths(&paths).chain(["/usr/sbin", "/sbin"].map(Into::into));
+        program.contains('/') || all.any(|folder| folder.join(program).exists())
+    };
+    match runtime {
+        "auto" if !found("crun") && !found("runc") => bail!("no OCI runtime is installed; install crun (apt-get install crun), or use --no-node"),
+        "auto" => {}
+        program if !found(program) => bail!("{program} is not installed; install it, or choose another with --runtime"),
+        _ => {}
+    }
+    if !found("nft") {
+        bail!("nft is not installed; install nftables (apt-get install nftables), or use --no-node");
+    }
+    Ok(())
+}
+
+fn runtime_config(cluster: &Cluster, pods: Ipv4Net, runtime: &str) -> Result<cox_runtime::Config> {
+    let all: Ipv4Net = ALL_PODS.parse()?;
+    let whole = if all.contains(&pods) { all } else { pods };
+    let network = NetworkConfig::new(&cluster.bridge(), pods, whole);
+    let mut config = cox_runtime::Config::new(&cluster.dir.join("node"), &cluster.cgroup(), network)?;
+    if runtime != "auto" {
+        config.runtime = RuntimeChoice::Program(runtime.to_owned());
+    }
+    Ok(config)
+}
+
+/// Starts the node.
+///
+/// # Errors
+/// One line that says what to do.
+pub async fn start(transport: &Transport, mirror: &Mirror, settings: Settings<'_>) -> Result<Node> {
+    let Settings { cluster, options, network, name, kinds } = settings;
+    let served = serve_feeds(transport.connect(&Identity::Feed).await?, mirror.clone()).await?;
+    let runtime = OciRuntime::open(runtime_config(cluster, network.pods, &options.runtime)?).await?;
+    let runtime: Arc<dyn Runtime> = Arc::new(runtime);
+    let mut components = vec![served];
+
+    let identity = Identity::Node(name.clone());
+    let bus = transport.connect(&identity).await?;
+    let (own, following) = follow(&bus, &name, feed::Scope::Kubelet).await?;
+    components.push(following);
+    let config = cox_kubelet::Config {
+        node_name: name.clone(),
+        node_ips: vec![network.host.to_string()],
+        pod_cidr: network.pods.to_string(),
+        root: cluster.dir.join("node"),
+        log_root: options.log_dir.clone(),
+        dns: NodeDns::parse(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(), DOMAIN, Vec::new()),
+        version: version(),
+        max_pods: MAX_PODS,
+    };
+    let deps = cox_kubelet::Deps { bus: bus.clone(), kinds, feed: own.clone(), runtime, config };
+    let kubelet = cox_kubelet::start(deps).await?;
+    let scope = kubelet.scope().clone();
+    components.push(kubelet);
+    components.push(compose::control(bus, identity, scope, Some(own)).await?);
+
+    let identity = Identity::Proxy(name.clone());
+    let bus = transport.connect(&identity).await?;
+    let (own, following) = follow(&bus, &name, feed::Scope::Proxy).await?;
+    components.push(following);
+    let all: Ipv4Net = ALL_PODS.parse()?;
+    let pods = if all.contains(&network.pods) { all } else { network.pods };
+    let rules = ProxyNetwork { table: cluster.table(), pod_cidr: pods.to_string() };
+    let proxy = cox_proxy::start(cox_proxy::Deps { feed: own.clone(), node_name: name, network: rules }).await?;
+    let scope = proxy.scope().clone();
+    components.push(proxy);
+    components.push(compose::control(bus, identity, scope, Some(own)).await?);
+    Ok(Node { components })
+}
+
+/// The version that nodes report, which is the API's.
+fn version() -> String {
+    let document = cox_gateway::version();
+    document.get("gitVersion").and_then(|v| v.as_str()).unwrap_or_default().to_owned()
+}
+
+async fn serve_feeds(bus: Bus, mirror: Mirror) -> Result<Running> {
+    let server = worker("server", move |scope| {
+        let (bus, mirror) = (bus.clone(), mirror.clone());
+        async move { Ok(feed::serve(&mirror, &bus, scope.cancelled().clone()).await?) }
+    });
+    Ok(Running::start(Scope::root("feeds"), vec![server]).await?)
+}
+
+/// The node's own view of the cluster, followed over the bus.
+async fn follow(bus: &Bus, node: &str, scope: feed::Scope) -> Result<(Mirror, Running)> {
+    let mirror = Mirror::new(Limits::default());
+    let (followed, bus, node) = (mirror.clone(), bus.clone(), node.to_owned());
+    let follower = worker("follower", move |place| {
+        let (mirror, bus, node) = (followed.clone(), bus.clone(), node.clone());
+        async move {
+            mirror.follow_feed(&bus, &node, scope, place.cancelled().clone()).await;
+            Ok(())
+        }
+    });
+    let running = Running::start(Scope::root("feed"), vec![follower]).await?;
+    Ok((mirror, running))
+}
+
+/// Stops all pods of a cluster on this machine, and removes what its node and proxy made.
+///
+/// # Errors
+/// One line that says what to do.
+pub async fn down(dir: &Path) -> Result<()> {
+    let cluster = Cluster::existing(dir)?;
+    check("auto")?;
+    let pods: Ipv4Net = "10.244.0.0/24".parse()?;
+    let runtime = OciRuntime::open(runtime_config(&cluster, pods, "auto")?).await;
+    let runtime = runtime.context("stop `cox up` first, if it still runs on this folder")?;
+    runtime.down().await?;
+    cox_proxy::nft::apply(&removal(&cluster.table())).await?;
+    cox_kubelet::volumes::manager::tear_down(&cluster.dir.join("node").join("pods"))?;
+    println!("stopped all pods of the cluster in {}", cluster.dir.display());
+    Ok(())
+}

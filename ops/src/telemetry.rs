@@ -1,0 +1,48 @@
+//! Logs to standard error, and spans to an OTLP endpoint if one is given.
+
+use anyhow::{Context, Result};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::cli::Telemetry;
+
+/// What is to be flushed at the end. Without an endpoint there is nothing, and spans cost nothing.
+pub struct Guard(Option<SdkTracerProvider>);
+
+impl Guard {
+    /// Sends what is left.
+    pub fn flush(self) {
+        if let Some(Err(error)) = self.0.map(|provider| provider.shutdown()) {
+            eprintln!("cox: spans were lost: {error}");
+        }
+    }
+}
+
+/// Begins.
+///
+/// # Errors
+/// If the filter is malformed, or the endpoint is no URL.
+pub fn start(options: &Telemetry) -> Result<Guard> {
+    let filter = EnvFilter::try_new(&options.log).with_context(|| format!("--log {:?} is no filter; try info", options.log))?;
+    let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if options.log_json { text.json().boxed() } else { text.compact().boxed() };
+    let registry = tracing_subscriber::registry().with(lines.with_filter(filter));
+    let Some(endpoint) = &options.otlp else {
+        registry.init();
+        return Ok(Guard(None));
+    };
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_endpoint(endpoint)
+        .build()
+        .with_context(|| format!("--otlp {endpoint:?} cannot be used"))?;
+    let resource = opentelemetry_sdk::Resource::builder().with_service_name("cox").build();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("cox")).with_filter(EnvFilter::new("info,h2=off,hyper=off"));
+    registry.with(spans).init();
+    Ok(Guard(Some(provider)))
+}
