@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oci_spec::runtime::Spec;
@@ -67,7 +68,13 @@ impl Drop for Exec {
 }
 
 impl Core {
-    fn prepare_exec(&self, container: &Container, command: &[String], tty: bool) -> Result<Exec, ContainerError> {
+    fn prepare_exec(
+        &self,
+        container: &Container,
+        command: &[String],
+        tty: bool,
+        size: Option<TerminalSize>,
+    ) -> Result<Exec, ContainerError> {
         if !container.is_running() {
             return Err(ContainerError::NotRunning(container.meta.id.clone()));
         }
@@ -76,7 +83,7 @@ impl Core {
         }
         let name = format!("exec-{}", uuid::Uuid::now_v7().simple());
         let exec = Exec { folder: container.folder.clone(), name, runs: false };
-        let process = process_of(&container.folder, command, tty).map_err(io_error("read the configuration"))?;
+        let process = process_of(&container.folder, command, tty, size).map_err(io_error("read the configuration"))?;
         files::write_json(&exec.path("json"), &process, false).map_err(io_error("write the command"))?;
         Ok(exec)
     }
@@ -90,7 +97,7 @@ impl Core {
 
     pub(super) async fn exec(&self, id: &ContainerId, options: ExecOptions) -> Result<Session, ContainerError> {
         let container = self.container(id)?;
-        let mut exec = self.prepare_exec(&container, &options.command, options.tty)?;
+        let mut exec = self.prepare_exec(&container, &options.command, options.tty, options.size)?;
         let mut command = self.command.command(Some(&exec.path("log")));
         command.arg("exec").arg("--process").arg(exec.path("json")).arg("--pid-file").arg(exec.path("pid"));
         let spawned = |e| io_error(format!("run {} exec", self.info().name))(e);
@@ -112,10 +119,47 @@ impl Core {
                 outcome: Box::pin(outcome(exec, child, options)),
             });
         }
+        command.arg("--tty");
+        let (terminal, child) = if self.info().name == "crun" {
+            self.sent_terminal(command, id, &mut exec, &options).await?
+        } else {
+            self.relayed_terminal(command, id, &mut exec, options.size).map_err(spawned)?
+        };
+        let relay = (self.info().name != "crun").then(|| child.id()).flatten();
+        let (resize, mut sizes) = mpsc::channel::<TerminalSize>(4);
+        let resized = terminal.clone();
+        let resizing = async move {
+            while let Some(size) = sizes.recv().await {
+                // A terminal that has just ended takes no size.
+                let _ = resized.resize(size);
+                if let Some(pid) = relay.and_then(|pid| i32::try_from(pid).ok()) {
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGWINCH);
+                }
+            }
+        };
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(resizing));
+        Ok(Session {
+            stdin: options.stdin.then(|| Box::pin(terminal.clone()) as Writer),
+            stdout: Some(Box::pin(terminal)),
+            stderr: None,
+            resize: Some(resize),
+            outcome: Box::pin(outcome(exec, child, options)),
+        })
+    }
+
+    /// A terminal that the OCI runtime makes inside the container and sends to us.
+    async fn sent_terminal(
+        &self,
+        mut command: Command,
+        id: &ContainerId,
+        exec: &mut Exec,
+        options: &ExecOptions,
+    ) -> Result<(Terminal, Child), ContainerError> {
+        let spawned = |e| io_error(format!("run {} exec", self.info().name))(e);
         let folder = File::open(&exec.folder).map_err(spawned)?;
         let socket = through(&folder, &format!("{}.tty", exec.name));
         let listener = UnixListener::bind(&socket).map_err(spawned)?;
-        command.arg("--tty").arg("--console-socket").arg(&socket).arg(&id.0);
+        command.arg("--console-socket").arg(&socket).arg(&id.0);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(spawned)?;
         exec.runs = true;
@@ -129,31 +173,33 @@ impl Core {
             ended = child.wait() => {
                 exec.runs = false;
                 let code = ended.map_err(spawned)?.code().unwrap_or(255);
-                return Err(refusal(&exec, &options.command).unwrap_or(ContainerError::Exec {
+                return Err(refusal(exec, &options.command).unwrap_or(ContainerError::Exec {
                     reason: format!("{} exec ended with {code}", self.info().name),
                     exit_code: 126,
                 }));
             },
         };
-        if let Some(size) = options.size {
-            terminal.resize(size).map_err(spawned)?;
+        Ok((terminal, child))
+    }
+
+    /// A terminal of ours, between which and its own the OCI runtime passes everything on: runc sends one only
+    /// when it does not wait for the command, whose exit code would then be lost.
+    fn relayed_terminal(
+        &self,
+        mut command: Command,
+        id: &ContainerId,
+        exec: &mut Exec,
+        size: Option<TerminalSize>,
+    ) -> io::Result<(Terminal, Child)> {
+        let pair = openpty(None, None)?;
+        if let Some(TerminalSize { width, height }) = size {
+            sys::set_terminal_size(&pair.master, width, height)?;
         }
-        let (resize, mut sizes) = mpsc::channel::<TerminalSize>(4);
-        let resized = terminal.clone();
-        let resizing = async move {
-            while let Some(size) = sizes.recv().await {
-                // A terminal that has just ended takes no size.
-                let _ = resized.resize(size);
-            }
-        };
-        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(resizing));
-        Ok(Session {
-            stdin: options.stdin.then(|| Box::pin(terminal.clone()) as Writer),
-            stdout: Some(Box::pin(terminal)),
-            stderr: None,
-            resize: Some(resize),
-            outcome: Box::pin(outcome(exec, child, options)),
-        })
+        let (stdin, stdout) = (pair.slave.try_clone()?, pair.slave.try_clone()?);
+        let terminal = Terminal::new(pair.master)?;
+        let child = command.arg(&id.0).stdin(stdin).stdout(stdout).stderr(pair.slave).spawn()?;
+        exec.runs = true;
+        Ok((terminal, child))
     }
 
     pub(super) async fn exec_sync(
@@ -163,7 +209,7 @@ impl Core {
         limit: Duration,
     ) -> Result<ExecOutput, ContainerError> {
         let container = self.container(id)?;
-        let mut exec = self.prepare_exec(&container, command, false)?;
+        let mut exec = self.prepare_exec(&container, command, false, None)?;
         let spawned = |e| io_error(format!("run {} exec", self.info().name))(e);
         // One pipe for both streams: the output stays in its order.
         let (reader, writer) = io::pipe().map_err(spawned)?;
@@ -261,12 +307,16 @@ fn refusal(exec: &Exec, command: &[String]) -> Option<ContainerError> {
 }
 
 /// The container's own process with another command line.
-fn process_of(folder: &Path, command: &[String], tty: bool) -> io::Result<Value> {
+fn process_of(folder: &Path, command: &[String], tty: bool, size: Option<TerminalSize>) -> io::Result<Value> {
     let spec: Spec = files::read_json(&folder.join(CONFIG))?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let mut process = serde_json::to_value(spec.process())?;
     if let Some(process) = process.as_object_mut() {
         process.insert("args".to_owned(), json!(command));
         process.insert("terminal".to_owned(), json!(tty));
+        if let Some(TerminalSize { width, height }) = size.filter(|_| tty) {
+            // Set before the command starts, which may ask for it at once.
+            process.insert("consoleSize".to_owned(), json!({"width": width, "height": height}));
+        }
         if let Some(env) = process.get_mut("env").and_then(Value::as_array_mut)
             && tty
             && !env.iter().any(|e| e.as_str().is_some_and(|e| e.starts_with("TERM=")))
