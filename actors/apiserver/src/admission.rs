@@ -21,6 +21,9 @@ mod service_account;
 mod signing_request;
 mod tolerations;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use namespace::{label, terminating};
 pub(crate) use ports::POOL;
 pub(crate) use service::numbers as port_numbers;

@@ -18,8 +18,9 @@ use crate::replay;
 use crate::state::State;
 use crate::state::stored::Stored;
 
-/// How often a request that lost a race is decided again before its caller is told.
-const TRIES: usize = 24;
+/// How often a request that lost a race is decided again before its caller is told. One writer of each round wins, so this is about how
+/// many may write the same object at a time without naming a version; the deadline ends it earlier.
+const TRIES: usize = 512;
 
 /// What carries out api requests. Clones share it.
 #[derive(Clone)]

@@ -84,7 +84,7 @@ fn node_ports(
         return Ok(());
     }
     let owner = owner(service);
-    let had: Vec<u16> = old.map(|o| numbers(o)).unwrap_or_default();
+    let had: Vec<u16> = old.map(numbers).unwrap_or_default();
     let name = owner.name().to_owned();
     let mut taken: Vec<u16> = Vec::new();
     let mut given: Vec<(String, i64, u16)> = Vec::new();

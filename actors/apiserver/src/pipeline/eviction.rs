@@ -15,6 +15,9 @@ const BUDGETS: Resource = Resource::from_static("poddisruptionbudgets.policy");
 /// More pods than these are not noted in one budget; its controller must catch up first.
 const MAX_DISRUPTED: usize = 2000;
 
+/// A budget: its key, as it is stored, and its contents.
+type Budget = (Key, Object, Value);
+
 /// POST at `pods/NAME/eviction`.
 pub(crate) fn decide(ctx: &Context<'_>) -> Result<Plan, Status> {
     let decoded = body(ctx)?;
@@ -54,11 +57,11 @@ fn delete_options(eviction: &Value) -> Result<DeleteOptions, Status> {
 }
 
 /// The budget of the pod with one disruption less; none if the pod needs none.
-fn spend(ctx: &Context<'_>, pod: &Value) -> Result<Option<(Key, Object, Value)>, Status> {
+fn spend(ctx: &Context<'_>, pod: &Value) -> Result<Option<Budget>, Status> {
     if deleting(pod) || matches!(text(pod, "/status/phase"), "Succeeded" | "Failed" | "Pending") {
         return Ok(None);
     }
-    let mut found: Vec<(Key, Object, Value)> = Vec::new();
+    let mut found: Vec<Budget> = Vec::new();
     for (key, object) in ctx.state.list(&BUDGETS, &ctx.request.namespace) {
         let budget = object.value();
         if covers(&budget, pod) {
