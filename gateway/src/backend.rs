@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use cox_bus::{ApiReply, ApiRequest, Bus, CallError, SinkHalf, SourceHalf, StreamError};
+use cox_mirror::{Mirror, Watch, WatchError, WatchQuery};
 use cox_objects::Position;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
@@ -14,8 +15,18 @@ pub trait Backend: Send + Sync + 'static {
     /// The newest committed position.
     fn head(&self, deadline: Instant) -> BoxFuture<'_, Result<Position, CallError>>;
 
+    /// Starts a watch on a mirror; one that starts before the mirror's memory may be joined from the log.
+    fn watch<'a>(&'a self, mirror: &'a Mirror, query: WatchQuery) -> BoxFuture<'a, Result<Watch, WatchError>> {
+        Box::pin(async move { mirror.watch(query) })
+    }
+
     /// Opens a conversation with a node; `what` is one of [`cox_bus::node::subject`].
-    fn open<'a>(&'a self, node: &'a str, what: &'a str, hello: Bytes) -> BoxFuture<'a, Result<Conversation, StreamError>>;
+    fn open<'a>(
+        &'a self,
+        node: &'a str,
+        what: &'a str,
+        hello: Bytes,
+    ) -> BoxFuture<'a, Result<Conversation, StreamError>>;
 }
 
 /// Both halves of a conversation with a node.
@@ -49,7 +60,16 @@ impl Backend for Bus {
         Box::pin(Bus::head(self, deadline))
     }
 
-    fn open<'a>(&'a self, node: &'a str, what: &'a str, hello: Bytes) -> BoxFuture<'a, Result<Conversation, StreamError>> {
+    fn watch<'a>(&'a self, mirror: &'a Mirror, query: WatchQuery) -> BoxFuture<'a, Result<Watch, WatchError>> {
+        Box::pin(mirror.watch_joined(self, query))
+    }
+
+    fn open<'a>(
+        &'a self,
+        node: &'a str,
+        what: &'a str,
+        hello: Bytes,
+    ) -> BoxFuture<'a, Result<Conversation, StreamError>> {
         Box::pin(async move {
             let (sink, source) = Bus::open(self, self.subjects().node(node, what), hello).await?.split();
             Ok(Conversation { sink: Box::new(sink), source: Box::new(source) })

@@ -4,39 +4,42 @@
 //! sent after they arrived: while a question gathers readers (a few turns of the scheduler), more may join; once it is sent, the
 //! next reader begins another.
 //!
-//! Caveats: a question is a future that all its readers poll, so that one who leaves does not strand the others.
+//! Caveats: a question is a task of its own, so that one who leaves does not strand the others, and so that a turn is a turn of the
+//! scheduler and not one more reader looking at the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cox_bus::CallError;
 use cox_mirror::Mirror;
 use cox_objects::{Position, Revision, Status};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::backend::Backend;
+use crate::tasks::Tasks;
 
 /// How many turns others get to join a question. At 64 connections ten give half again as many reads; alone they cost nothing.
 const GATHER: usize = 10;
 
-type Question = Shared<BoxFuture<'static, Result<Position, CallError>>>;
+type Question = Shared<BoxFuture<'static, Result<Position, Status>>>;
 
 /// The fence of one gateway; clones share it.
 #[derive(Clone)]
 pub struct Fence {
     backend: Arc<dyn Backend>,
     mirror: Mirror,
+    tasks: Tasks,
     gathering: Arc<Mutex<Option<Question>>>,
     patience: Duration,
 }
 
 impl Fence {
     /// A fence between a backend and a mirror; reads that are not served within `patience` are given up.
-    pub fn new(backend: Arc<dyn Backend>, mirror: Mirror, patience: Duration) -> Self {
-        Fence { backend, mirror, gathering: Arc::default(), patience }
+    pub fn new(backend: Arc<dyn Backend>, mirror: Mirror, tasks: Tasks, patience: Duration) -> Self {
+        Fence { backend, mirror, tasks, gathering: Arc::default(), patience }
     }
 
     /// Waits until the mirror has all that was committed when this was called.
@@ -47,24 +50,37 @@ impl Fence {
         let deadline = Instant::now() + self.patience;
         let head = tokio::time::timeout_at(deadline, self.question())
             .await
-            .map_err(|_| Status::timeout("the head of the log was not learned in time"))?
-            .map_err(|error| Status::timeout(format!("the head of the log cannot be learned: {error}")))?;
+            .map_err(|_| Status::timeout("the head of the log was not learned in time"))??;
         let waited = self.mirror.wait_for(head.revision, deadline).await;
         waited.map(|()| head.revision).map_err(|lagging| Status::timeout(lagging.to_string()))
     }
 
     fn question(&self) -> Question {
         let mut gathering = self.gathering.lock();
-        gathering.get_or_insert_with(|| self.clone().ask().boxed().shared()).clone()
+        gathering.get_or_insert_with(|| self.begin()).clone()
     }
 
-    async fn ask(self) -> Result<Position, CallError> {
+    fn begin(&self) -> Question {
+        let (sender, answer) = oneshot::channel();
+        let fence = self.clone();
+        self.tasks.spawn("fence", async move {
+            // If all readers have left, nobody needs to know.
+            let _ = sender.send(fence.ask().await);
+        });
+        answer
+            .map(|answer| answer.unwrap_or_else(|_| Err(Status::internal("a question for the head broke off"))))
+            .boxed()
+            .shared()
+    }
+
+    async fn ask(&self) -> Result<Position, Status> {
         for _ in 0..GATHER {
             tokio::task::yield_now().await;
         }
         // From here on newcomers need another question.
         self.gathering.lock().take();
-        self.backend.head(Instant::now() + self.patience).await
+        let head = self.backend.head(Instant::now() + self.patience).await;
+        head.map_err(|error| Status::timeout(format!("the head of the log cannot be learned: {error}")))
     }
 }
 

@@ -64,8 +64,7 @@ pub enum Offer {
     Documents,
 }
 
-const ACCEPTED: &str =
-    "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const ACCEPTED: &str = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const STREAMS: &str = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 

@@ -68,7 +68,9 @@ pub enum PkiError {
         source: std::io::Error,
     },
     /// A file holds something else.
-    #[error("{what} cannot be used: {why}; take it back from a backup, or remove the whole pki folder to make a new cluster identity")]
+    #[error(
+        "{what} cannot be used: {why}; take it back from a backup, or remove the whole pki folder to make a new cluster identity"
+    )]
     Damaged {
         /// The file's role.
         what: &'static str,

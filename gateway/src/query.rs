@@ -56,7 +56,9 @@ impl Query {
         let whole = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         match value.parse() {
             Ok(number) => Ok(Some(number)),
-            Err(_) if whole => Err(Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: value out of range"))),
+            Err(_) if whole => {
+                Err(Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: value out of range")))
+            }
             Err(_) => Err(Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax"))),
         }
     }

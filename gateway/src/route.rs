@@ -131,7 +131,9 @@ pub fn resolve(kinds: &Kinds, method: &Method, info: &Info) -> Result<Route, Sta
     match parts.as_slice() {
         [""] | ["index.html"] => Ok(Route::Root),
         ["api"] => get_only(Route::CoreVersions),
-        ["api", version] if served("", Some(version)) => get_only(Route::GroupVersion(String::new(), (*version).to_owned())),
+        ["api", version] if served("", Some(version)) => {
+            get_only(Route::GroupVersion(String::new(), (*version).to_owned()))
+        }
         ["api", ..] => Err(not_served()),
         ["apis"] => Ok(Route::Groups),
         ["apis", group] if served(group, None) => Ok(Route::Group((*group).to_owned())),

@@ -97,7 +97,8 @@ impl Wanted {
     pub fn into_user(self) -> User {
         let mut groups = self.groups;
         if groups.is_empty() {
-            if let Some((namespace, _)) = self.user.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':')) {
+            if let Some((namespace, _)) = self.user.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':'))
+            {
                 groups.extend(["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]);
             }
         }

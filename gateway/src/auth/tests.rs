@@ -62,7 +62,10 @@ fn what_impersonation_needs() {
     ]));
     let rights = wanted.unwrap().unwrap().rights();
     let seen: Vec<_> = rights.iter().map(|r| (r.resource, r.namespace.as_str(), r.name.as_str())).collect();
-    assert_eq!(seen, [("serviceaccounts", "n", "robot"), ("groups", "", "g"), ("userextras", "", "a"), ("uids", "", "u")]);
+    assert_eq!(
+        seen,
+        [("serviceaccounts", "n", "robot"), ("groups", "", "g"), ("userextras", "", "a"), ("uids", "", "u")]
+    );
 }
 
 #[test]

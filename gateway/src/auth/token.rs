@@ -2,9 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cox_objects::{Key, Meta, Resource, Source, User};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use rustls_pki_types::SubjectPublicKeyInfoDer;
+use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::AUTHENTICATED;
 
@@ -15,12 +21,19 @@ pub const ISSUER: &str = "https://kubernetes.default.svc";
 pub struct Tokens {
     key: DecodingKey,
     validation: Validation,
+    jwks: Value,
 }
 
 /// A key that no token can be checked with.
 #[derive(Debug, thiserror::Error)]
-#[error("the service account key cannot be used")]
-pub struct BadKey(#[from] jsonwebtoken::errors::Error);
+pub enum BadKey {
+    /// It is no P-256 key in PEM.
+    #[error("the service account key cannot be used")]
+    Key(#[from] jsonwebtoken::errors::Error),
+    /// It is not in the form of a public key.
+    #[error("the service account key is no public key")]
+    Form,
+}
 
 /// Why a token is not taken. The client only learns 401.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +87,13 @@ impl Tokens {
         validation.set_audience(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.leeway = 10;
-        Ok(Tokens { key: DecodingKey::from_ec_pem(public.as_bytes())?, validation })
+        let jwks = json!({ "keys": [jwk(public)?] });
+        Ok(Tokens { key: DecodingKey::from_ec_pem(public.as_bytes())?, validation, jwks })
+    }
+
+    /// The public keys as a JSON Web Key Set.
+    pub fn jwks(&self) -> &Value {
+        &self.jwks
     }
 
     /// Whether the cluster's key signed it, for this audience, and it has not ended.
@@ -130,10 +149,37 @@ impl Tokens {
     }
 }
 
+/// The id by which tokens name their key: the SHA-256 of the public key (DER), as Kubernetes makes it.
+///
+/// # Errors
+/// If it is no public key in PEM.
+pub fn key_id(public: &str) -> Result<String, BadKey> {
+    Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(spki(public)?)))
+}
+
+fn spki(public: &str) -> Result<Vec<u8>, BadKey> {
+    let der = SubjectPublicKeyInfoDer::from_pem_slice(public.as_bytes()).map_err(|_| BadKey::Form)?;
+    Ok(der.as_ref().to_vec())
+}
+
+fn jwk(public: &str) -> Result<Value, BadKey> {
+    let der = spki(public)?;
+    // The key ends with the point, uncompressed: 4, then x and y of 32 bytes each.
+    let point = der.len().checked_sub(65).and_then(|at| der.get(at..)).ok_or(BadKey::Form)?;
+    let (Some(4), Some(x), Some(y)) = (point.first(), point.get(1..33), point.get(33..)) else {
+        return Err(BadKey::Form);
+    };
+    Ok(json!({"use": "sig", "kty": "EC", "kid": key_id(public)?, "crv": "P-256", "alg": "ES256",
+        "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)}))
+}
+
 /// Whether the object is there, is the same one, and is not long deleted.
 fn present(state: &dyn Source, resource: Resource, namespace: &str, reference: &Reference) -> Result<(), Refused> {
     let key = Key::new(resource, namespace, &reference.name);
     let object = state.get(&key);
-    let same = object.as_ref().and_then(|object| Meta::of(object).ok()).is_some_and(|meta| &*meta.uid == reference.uid.as_str());
+    let same = object
+        .as_ref()
+        .and_then(|object| Meta::of(object).ok())
+        .is_some_and(|meta| &*meta.uid == reference.uid.as_str());
     if same { Ok(()) } else { Err(Refused::Gone(key.to_string())) }
 }

@@ -13,7 +13,8 @@ pub fn versions(server: &str) -> Value {
 
 /// `/apis`
 pub fn group_list(kinds: &Kinds) -> Value {
-    let all: Vec<Value> = groups(kinds).into_iter().map(|(name, versions)| Value::Object(describe(name, &versions))).collect();
+    let all: Vec<Value> =
+        groups(kinds).into_iter().map(|(name, versions)| Value::Object(describe(name, &versions))).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": all})
 }
 
@@ -79,9 +80,20 @@ fn resources(kind: &Kind) -> Vec<Value> {
 
 /// `/`: the paths that there are; `checks` are those below the health endpoints.
 pub fn paths(kinds: &Kinds, checks: &[String]) -> Value {
-    let mut paths: Vec<String> =
-        ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/metrics", "/openapi/v3", "/openapi/v3/",
-            "/openid/v1/jwks", "/version"].map(str::to_owned).into();
+    let mut paths: Vec<String> = [
+        "/.well-known/openid-configuration",
+        "/api",
+        "/api/v1",
+        "/apis",
+        "/apis/",
+        "/metrics",
+        "/openapi/v3",
+        "/openapi/v3/",
+        "/openid/v1/jwks",
+        "/version",
+    ]
+    .map(str::to_owned)
+    .into();
     for (group, versions) in groups(kinds) {
         paths.push(format!("/apis/{group}"));
         paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use cox_bus::{ApiReply, ApiRequest, StreamError};
+use cox_bus::{ApiReply, ApiRequest, CallError, StreamError};
 use cox_mirror::Limits;
 use cox_objects::Epoch;
 
@@ -36,14 +36,18 @@ fn fence(revision: u64) -> (Fence, Arc<Counting>) {
     let backend = Arc::new(Counting::default());
     let mirror = Mirror::new(Limits::default());
     mirror.update(|state| state.reset(Position { epoch: Epoch(1), revision }, []));
-    (Fence::new(backend.clone(), mirror, Duration::from_millis(300)), backend)
+    (Fence::new(backend.clone(), mirror, Tasks::default(), Duration::from_millis(300)), backend)
 }
 
 #[tokio::test]
 async fn readers_share_a_question_that_is_not_sent_yet() {
     let (fence, backend) = fence(100);
-    let all = futures::future::join_all((0..64).map(|_| fence.pass())).await;
-    assert!(all.iter().all(Result::is_ok));
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let fence = fence.clone();
+        readers.spawn(async move { fence.pass().await });
+    }
+    assert!(readers.join_all().await.iter().all(Result::is_ok));
     assert_eq!(backend.0.load(Ordering::SeqCst), 1);
 }
 

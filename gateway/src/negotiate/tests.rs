@@ -37,7 +37,11 @@ fn what_there_is_not() {
         assert!(status.message.starts_with("406: Not Acceptable\n\nAvailable representations: "), "{accept}: {status}");
         assert!(status.details.is_some());
     }
-    for accept in ["application/json;as=Table", "application/json;as=Chair;v=v1;g=meta.k8s.io", "application/vnd.kubernetes.protobuf"] {
+    for accept in [
+        "application/json;as=Table",
+        "application/json;as=Chair;v=v1;g=meta.k8s.io",
+        "application/vnd.kubernetes.protobuf",
+    ] {
         let status = ask(accept).unwrap_err();
         assert!(status.message.starts_with("only the following media types are accepted: "), "{accept}: {status}");
         assert!(status.details.is_none());

@@ -47,7 +47,8 @@ impl Pki {
     }
 
     fn load(dir: &Path) -> Result<Self, PkiError> {
-        let pair = |(certificate, key)| Ok::<_, PkiError>(Pair { certificate: read(dir, certificate)?, key: read(dir, key)? });
+        let pair =
+            |(certificate, key)| Ok::<_, PkiError>(Pair { certificate: read(dir, certificate)?, key: read(dir, key)? });
         let tokens = TokenKeys { public: read(dir, TOKENS.0)?, private: read(dir, TOKENS.1)? };
         Ok(Pki { authority: pair(AUTHORITY)?, server: pair(SERVER)?, admin: pair(ADMIN)?, tokens })
     }
@@ -112,7 +113,7 @@ fn der(pair: &Pair) -> Result<CertificateDer<'static>, PkiError> {
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, PkiError> {
-    let (_, certificate) = X509Certificate::from_der(der)
-        .map_err(|e| PkiError::Damaged { what: "a certificate", why: e.to_string() })?;
+    let (_, certificate) =
+        X509Certificate::from_der(der).map_err(|e| PkiError::Damaged { what: "a certificate", why: e.to_string() })?;
     Ok(certificate)
 }

@@ -18,13 +18,8 @@ const LEAF_LIFE: Duration = Duration::from_secs(365 * 86_400);
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 
 /// The names under which pods call the API.
-const SERVICE_NAMES: [&str; 5] = [
-    "localhost",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-    "kubernetes.default.svc.cluster.local",
-];
+const SERVICE_NAMES: [&str; 5] =
+    ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
 
 impl Pki {
     /// Makes the keys of a new cluster.
@@ -37,7 +32,8 @@ impl Pki {
         valid(&mut params, now, AUTHORITY_LIFE);
         params.distinguished_name.push(DnType::CommonName, "coxswain-ca");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_usages =
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let authority = Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() };
         let tokens = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         Ok(Pki {

@@ -73,7 +73,14 @@ fn wrong_methods_and_missing_paths() {
 
 #[test]
 fn unknown_groups_are_plain_and_unknown_resources_are_not() {
-    for path in ["/nothing", "/apis/nothing", "/apis/nope.example.com/v1", "/apis/nope.example.com/v1/widgets", "/ui", "/metrics/x"] {
+    for path in [
+        "/nothing",
+        "/apis/nothing",
+        "/apis/nope.example.com/v1",
+        "/apis/nope.example.com/v1/widgets",
+        "/ui",
+        "/metrics/x",
+    ] {
         assert!(matches!(route(Method::GET, path), Ok(Route::Unknown)), "{path}");
     }
     for path in ["/api/nothing", "/apis/apps/v9", "/api/v1/widgets", "/apis/apps/v9/deployments", "/version/more"] {
@@ -87,7 +94,10 @@ fn names_that_no_path_segment_can_be() {
     let message = |path| route(Method::GET, path).unwrap_err().message;
     assert_eq!(message("/api/v1/namespaces/a/configmaps/.."), "Name parameter invalid: \"..\": may not be '..'");
     assert_eq!(message("/api/v1/namespaces/a/configmaps/%2e%2e"), "Name parameter invalid: \"..\": may not be '..'");
-    assert_eq!(message("/api/v1/namespaces/a/configmaps/a%25b"), "Name parameter invalid: \"a%b\": may not contain '%'");
+    assert_eq!(
+        message("/api/v1/namespaces/a/configmaps/a%25b"),
+        "Name parameter invalid: \"a%b\": may not contain '%'"
+    );
     assert_eq!(target(Method::GET, "/api/v1/namespaces/a/configmaps/a%20b").name, "a b");
 }
 
@@ -98,7 +108,10 @@ fn what_is_authorized() {
         Info::read(&method, path, &Query::parse(query))
     };
     let i = info(Method::GET, "/api/v1/namespaces/n?x");
-    assert_eq!((i.verb.as_str(), i.resource.as_str(), i.namespace.as_str(), i.name.as_str()), ("get", "namespaces", "n", "n"));
+    assert_eq!(
+        (i.verb.as_str(), i.resource.as_str(), i.namespace.as_str(), i.name.as_str()),
+        ("get", "namespaces", "n", "n")
+    );
     let i = info(Method::GET, "/api/v1/namespaces/n/configmaps?watch=1&fieldSelector=metadata.name%3Dx");
     assert_eq!((i.verb.as_str(), i.name.as_str(), i.path_name.as_str()), ("watch", "x", ""));
     let i = info(Method::GET, "/api/v1/nodes/n/proxy/stats");

@@ -37,7 +37,8 @@ pub fn read(text: &str) -> Result<Document, YamlError> {
     if first.starts_with('\t') && !first.trim_start().starts_with(['{', '[', '#', '"', '\'']) {
         return Err(YamlError("found character that cannot start any token".to_owned()));
     }
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0, duplicates: Vec::new() };
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0, duplicates: Vec::new() };
     loop {
         match reader.next()? {
             (Event::DocumentStart(_), _) => break,
@@ -190,7 +191,10 @@ fn wording(error: &ScanError) -> YamlError {
     let lower = info.to_ascii_lowercase();
     let text = if lower.contains("mapping values are not allowed") {
         "mapping values are not allowed in this context".to_owned()
-    } else if lower.contains("tab") || lower.contains("cannot start any token") || lower.contains("unexpected character") {
+    } else if lower.contains("tab")
+        || lower.contains("cannot start any token")
+        || lower.contains("unexpected character")
+    {
         "found character that cannot start any token".to_owned()
     } else {
         info.to_owned()

@@ -1,0 +1,197 @@
+//! One request from its head to the head of its answer: limits, authentication, impersonation, routing, the handler, the log line.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use cox_objects::{Status, User};
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, HeaderValue, Method};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tracing::Instrument;
+
+use crate::answer::{self, Answer};
+use crate::auth::impersonate;
+use crate::gateway::Gateway;
+use crate::limits::{self, MAX_BODY};
+use crate::negotiate::{self, header};
+use crate::query::Query;
+use crate::request::Request;
+use crate::route::{Action, Info, Route, Target, resolve};
+use crate::{conversation, discovery, health, metrics, openid, read, trace, version, watch, write};
+
+/// What is known of the connection that a request came on.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The user of its client certificate, if it showed one.
+    pub user: Option<User>,
+}
+
+/// Answers a request. It never fails: errors are answers.
+pub async fn serve(gateway: Arc<Gateway>, peer: Arc<Peer>, incoming: http::Request<Incoming>) -> Answer {
+    let began = Instant::now();
+    let id = uuid::Uuid::now_v7();
+    let (method, headers) = (incoming.method().clone(), incoming.headers().clone());
+    let query = Query::parse(incoming.uri().query().unwrap_or_default());
+    let info = Info::read(&method, incoming.uri().path(), &query);
+    let traceparent = trace::next(header(&headers, http::HeaderName::from_static("traceparent")), id);
+    let span =
+        tracing::info_span!("request", method = %method, path = info.path, verb = info.verb, id = %id, traceparent);
+    let takes_gzip = negotiate::gzip(&headers);
+    let received = Received { id, method, headers, query, info, traceparent };
+    let mut label = Label { verb: received.info.verb.clone(), resource: String::new() };
+    let mut answer = {
+        let form = negotiate::of_error(&received.headers, &received.query);
+        let handled = handle(&gateway, &peer, received, incoming, &mut label).instrument(span.clone()).await;
+        handled.unwrap_or_else(|status| answer::error(&status, &form))
+    };
+    if takes_gzip {
+        answer = answer::compress(answer);
+    }
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        answer.headers_mut().insert("audit-id", id);
+    }
+    let code = answer.status().as_u16();
+    gateway.metrics.count(&label.verb, &label.resource, code, began.elapsed());
+    tracing::debug!(parent: &span, code, peer = %peer.address, took = ?began.elapsed(), "answered");
+    answer
+}
+
+/// A request before it is known who sends it.
+struct Received {
+    id: uuid::Uuid,
+    method: Method,
+    headers: HeaderMap,
+    query: Query,
+    info: Info,
+    traceparent: String,
+}
+
+/// How a request is counted: both of a bounded set.
+struct Label {
+    verb: String,
+    resource: String,
+}
+
+async fn handle(
+    gateway: &Arc<Gateway>,
+    peer: &Peer,
+    received: Received,
+    mut incoming: http::Request<Incoming>,
+    label: &mut Label,
+) -> Result<Answer, Status> {
+    let turn = gateway.in_flight.enter().await?;
+    let user = user(gateway, peer, &received).await?;
+    let Received { id, method, headers, query, info, traceparent } = received;
+    let route = resolve(&gateway.kinds, &method, &info);
+    let upgrade = hyper::upgrade::on(&mut incoming);
+    // HTTP/2 has it in the URI, HTTP/1.1 in a header.
+    let host = match incoming.uri().authority() {
+        Some(authority) => authority.to_string(),
+        None => header(&headers, HOST).to_owned(),
+    };
+    let body = match &route {
+        Ok(Route::Resource(target)) if target.action.is_write() => Some(incoming.into_body()),
+        _ => None,
+    };
+    let mut request = Request { method, info, host, query, headers, body: Bytes::new(), user, id, traceparent };
+    let target = match route {
+        Ok(Route::Resource(target)) => target,
+        other => {
+            gateway.authorizer.check(&request.user, &request.info)?;
+            return other.and_then(|route| Ok(document(gateway, &request, route)))?.await;
+        }
+    };
+    label.resource = target.kind.plural.clone();
+    if let Some(body) = body {
+        request.body = match read_body(body).await {
+            Ok(body) => body,
+            Err(status) => {
+                gateway.authorizer.check(&request.user, &request.info)?;
+                return Err(status);
+            }
+        };
+    }
+    let answer = resource(gateway, &request, &target, upgrade).await;
+    // A watch or a conversation that has begun no longer counts as being answered.
+    drop(turn);
+    answer
+}
+
+async fn user(gateway: &Gateway, peer: &Peer, received: &Received) -> Result<User, Status> {
+    let user = gateway.authenticate(header(&received.headers, AUTHORIZATION), peer.user.as_ref()).await?;
+    let Some(wanted) = impersonate::wanted(&received.headers)? else { return Ok(user) };
+    gateway.authorizer.check_impersonation(&user, &wanted.rights(), &received.info)?;
+    Ok(wanted.into_user())
+}
+
+async fn read_body(body: Incoming) -> Result<Bytes, Status> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(limits::too_large()),
+        Err(error) => Err(Status::bad_request(format!("the body cannot be read: {error}"))),
+    }
+}
+
+async fn resource(
+    gateway: &Arc<Gateway>,
+    request: &Request,
+    target: &Target,
+    upgrade: hyper::upgrade::OnUpgrade,
+) -> Result<Answer, Status> {
+    match target.action {
+        Action::List => read::list::list(gateway, request, target).await,
+        Action::Watch => watch::watch(gateway, request, target).await,
+        Action::Get if target.subresource == "log" => conversation::logs(gateway, request, target).await,
+        Action::Get => read::get(gateway, request, target).await,
+        Action::Connect => conversation::connect(gateway, request, target, upgrade).await,
+        _ => write::write(gateway, request, target).await,
+    }
+}
+
+/// Paths that are no resources.
+async fn document(gateway: &Gateway, request: &Request, route: Route) -> Result<Answer, Status> {
+    let documents = &gateway.documents;
+    let kinds = &gateway.kinds;
+    let host = request.host.as_str();
+    match route {
+        Route::CoreVersions => documents.top(request, true, host),
+        Route::Groups => documents.top(request, false, host),
+        Route::Group(name) => match discovery::group(kinds, &name) {
+            Some(group) => documents.plain(request, &group),
+            None => Ok(answer::unknown_path()),
+        },
+        Route::GroupVersion(group, version) => {
+            documents.plain(request, &discovery::group_version(kinds, &group, &version))
+        }
+        Route::Version => version::answer(request),
+        Route::Health(endpoint, check) => {
+            let checks = match endpoint {
+                crate::route::Health::Readyz => gateway.readiness.ready().await,
+                _ => gateway.readiness.live().await,
+            };
+            Ok(health::answer(endpoint, check.as_deref(), &request.query, checks))
+        }
+        Route::Metrics => {
+            let text = gateway.metrics.text(gateway.in_flight.now(), gateway.mirror.position().revision);
+            Ok(answer::bytes(200, metrics::MEDIA_TYPE, text))
+        }
+        Route::OpenApiIndex => Ok(documents.openapi_index()),
+        Route::OpenApi(path) => Ok(documents.openapi(request, &path)),
+        Route::OpenIdConfiguration => Ok(openid::configuration(host)),
+        Route::Keys => openid::keys(gateway.tokens.jwks(), request),
+        Route::Root => {
+            let checks: Vec<String> = gateway.readiness.ready().await.into_iter().map(|check| check.name).collect();
+            Ok(answer::value(
+                200,
+                &discovery::paths(kinds, &checks),
+                &negotiate::of_error(&request.headers, &request.query),
+            ))
+        }
+        Route::Resource(_) | Route::Unknown => Ok(answer::unknown_path()),
+    }
+}

@@ -1,0 +1,139 @@
+//! Watches: the mirror's watch engine as lines of JSON.
+//!
+//! Flow: what a watch delivers in one turn becomes one piece of the body, encoded once for all watchers that see the same. A turn is taken
+//! at once when the watch was idle; under load turns are at least [`GATHER`] apart, so that more changes go out with each.
+//!
+//! Guarantees: every change in order, once; a watcher that is too slow, or older than what is remembered, gets an ERROR event with
+//! status 410 and is closed.
+
+mod frame;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cox_mirror::{Batch, Selected, Start, Watch, WatchError, WatchQuery};
+use cox_objects::Status;
+use futures::Stream;
+use rand::Rng;
+use tokio::time::Instant;
+
+use crate::answer::{self, Answer};
+use crate::body::Body;
+use crate::gateway::{Gateway, too_large};
+use crate::metrics::Gauge;
+use crate::negotiate::Offer;
+use crate::options::{self, Version, WatchOptions};
+use crate::request::Request;
+use crate::route::Target;
+use crate::shape::{self, Include, View};
+use frame::Frames;
+
+/// The least time between two turns of a busy watch.
+const GATHER: Duration = Duration::from_millis(1);
+/// A watch without a timeout of its own ends after a random time from this to twice this, as Kubernetes has it.
+const LONGEST_MIN: u64 = 1800;
+
+/// Answers a watch.
+///
+/// # Errors
+/// Whatever the client is to be told before the first event.
+pub async fn watch(gateway: &Arc<Gateway>, request: &Request, target: &Target) -> Result<Answer, Status> {
+    let options = options::watch(&target.kind, &request.query, &target.name);
+    if let Ok(options) = &options {
+        reach(gateway, options).await?;
+    }
+    gateway.authorizer.check(&request.user, &request.info)?;
+    let form = request.form(Offer::Watch)?;
+    let options = options?;
+    shape::check(&form.shape, &target.kind, false)?;
+    let view = View::new(&target.kind);
+    let frames = Frames::new(view, form, Include::parse(request.query.text("includeObject"))?);
+    let query = WatchQuery {
+        what: Selected::within(target.kind.resource.clone(), &target.namespace).by(options.selector.clone()),
+        start: start(&options),
+        bookmarks: options.bookmarks,
+    };
+    let started = match gateway.backend.watch(&gateway.mirror, query).await {
+        Err(WatchError::Future { revision, current }) => return Err(too_large(revision, current)),
+        started => started,
+    };
+    let seconds = options.timeout.unwrap_or_else(|| rand::rng().random_range(LONGEST_MIN..=2 * LONGEST_MIN));
+    let turns = Turns {
+        open: gateway.metrics.watches.enter(),
+        closing: gateway.closing.clone(),
+        deadline: Instant::now() + Duration::from_secs(seconds),
+        earliest: Instant::now(),
+        frames,
+        state: started.map_err(Some),
+    };
+    Ok(answer::of_body(200, "application/json", Body::stream(turns.stream())))
+}
+
+async fn reach(gateway: &Gateway, options: &WatchOptions) -> Result<(), Status> {
+    match options.version {
+        Version::NotOlderThan(revision) | Version::Exact(revision) => gateway.wait_for(revision).await,
+        Version::Any => Ok(()),
+        Version::Newest => gateway.fence.pass().await.map(drop),
+    }
+}
+
+fn start(options: &WatchOptions) -> Start {
+    match (options.initial, options.version) {
+        (Some(true), _) => Start::Initial { marked: true },
+        (Some(false), Version::Newest | Version::Any) => Start::Now,
+        (None, Version::Newest | Version::Any) => Start::Initial { marked: false },
+        (_, Version::NotOlderThan(revision) | Version::Exact(revision)) => Start::At(revision),
+    }
+}
+
+/// A watch on its way out.
+struct Turns {
+    open: Gauge,
+    closing: tokio_util::sync::CancellationToken,
+    deadline: Instant,
+    earliest: Instant,
+    frames: Frames,
+    /// The watch; or how it ended, until the client was told.
+    state: Result<Watch, Option<WatchError>>,
+}
+
+impl Turns {
+    fn stream(self) -> impl Stream<Item = Bytes> + Send {
+        futures::stream::unfold(self, |mut turns| async move { turns.turn().await.map(|bytes| (bytes, turns)) })
+    }
+
+    async fn turn(&mut self) -> Option<Bytes> {
+        loop {
+            let watch = match &mut self.state {
+                Ok(watch) => watch,
+                Err(error) => return error.take().map(|error| frame::error(&status_of(error))),
+            };
+            tokio::time::sleep_until(self.earliest).await;
+            let batch = tokio::select! {
+                batch = watch.next() => batch,
+                () = tokio::time::sleep_until(self.deadline) => return None,
+                () = self.closing.cancelled() => return None,
+            };
+            self.earliest = Instant::now() + GATHER;
+            match batch {
+                Ok(Batch::Initial(items)) => return Some(self.frames.initial(&items)),
+                Ok(Batch::Changes(segment)) => {
+                    self.open.add(segment.events().len() as u64);
+                    return Some(self.frames.segment(&segment));
+                }
+                Ok(Batch::Bookmark { revision, initial_end }) => {
+                    return Some(self.frames.bookmark(revision, initial_end));
+                }
+                Err(error) => self.state = Err(Some(error)),
+            }
+        }
+    }
+}
+
+fn status_of(error: WatchError) -> Status {
+    match error {
+        WatchError::Expired { .. } => Status::expired(error.to_string()),
+        WatchError::Future { revision, current } => too_large(revision, current),
+    }
+}

@@ -1,0 +1,130 @@
+//! Logs, exec and port-forward, as kubectl speaks them.
+
+use bytes::Bytes;
+use cox_objects::Change;
+use futures::{SinkExt, StreamExt};
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::client::As;
+use crate::cluster::Cluster;
+
+const PODS: &str = "/api/v1/namespaces/a/pods";
+
+async fn cluster() -> Cluster {
+    let cluster = Cluster::start().await;
+    for (name, node, containers) in
+        [("p", "n1", &["c"][..]), ("q", "", &["c"]), ("two", "n1", &["a", "b"]), ("far", "n2", &["c"])]
+    {
+        let containers: Vec<Value> = containers.iter().map(|name| json!({ "name": name })).collect();
+        let mut pod = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "namespace": "a", "uid": name},
+            "spec": {"containers": containers}});
+        if !node.is_empty() {
+            pod["spec"]["nodeName"] = json!(node);
+        }
+        cluster.state.put(&pod, Change::Added);
+    }
+    cluster
+}
+
+async fn websocket(
+    cluster: &Cluster,
+    path: &str,
+    protocol: &str,
+) -> Result<WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>, Value> {
+    let request = Request::get(format!("{PODS}/{path}"))
+        .header("host", "h")
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .header("sec-websocket-protocol", protocol)
+        .body(Full::default())
+        .unwrap();
+    let response = cluster.begin(As::Admin, request).await;
+    if response.status() != 101 {
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        return Err(serde_json::from_slice(&body).unwrap());
+    }
+    assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    let io = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    Ok(WebSocketStream::from_raw_socket(io, Role::Client, None).await)
+}
+
+#[tokio::test]
+async fn exec_over_the_fifth_channel_protocol() {
+    let cluster = cluster().await;
+    let path = "p/exec?command=echo&command=hi&stdin=true&stdout=true&stderr=true";
+    let mut socket = websocket(&cluster, path, "v5.channel.k8s.io").await.unwrap();
+    for message in [&b"\0input"[..], &[255, 0]] {
+        socket.send(Message::Binary(Bytes::copy_from_slice(message))).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    while let Some(Ok(Message::Binary(message))) = socket.next().await {
+        seen.push(message);
+    }
+    assert_eq!(seen[0], &b"\x01echo hi"[..]);
+    assert_eq!(seen[1], &b"\x02input"[..]);
+    let status: Value = serde_json::from_slice(&seen[2][1..]).unwrap();
+    assert_eq!((seen[2][0], status["reason"].as_str()), (3, Some("NonZeroExitCode")));
+    assert_eq!(status["details"]["causes"], json!([{"reason": "ExitCode", "message": "3"}]));
+}
+
+#[tokio::test]
+async fn refusals_are_the_same_with_and_without_an_upgrade() {
+    let cluster = cluster().await;
+    for (path, code, text) in [
+        ("none/exec?command=ls&stdout=1", 404, "pods \"none\" not found"),
+        ("q/exec?command=ls&stdout=1", 400, "pod q does not have a host assigned"),
+        ("two/exec?command=ls&stdout=1", 400, "a container name must be specified for pod two, choose one of: [a b]"),
+        ("p/exec?command=ls&stdout=1&container=x", 400, "container x is not valid for pod p"),
+    ] {
+        let upgraded = websocket(&cluster, path, "v5.channel.k8s.io").await.unwrap_err();
+        let plain = cluster.send(As::Admin, "POST", &format!("{PODS}/{path}"), &[], "").await;
+        assert_eq!((upgraded["message"].as_str(), plain.code), (Some(text), code));
+        assert_eq!(plain.json()["message"], text);
+    }
+    let lost = websocket(&cluster, "far/exec?command=ls&stdout=1", "v4.channel.k8s.io").await.unwrap_err();
+    assert_eq!(lost["message"], "Internal error occurred: the kubelet of node \"n2\" is not connected");
+    let plain = cluster.send(As::Admin, "POST", &format!("{PODS}/p/exec?command=ls&stdout=1"), &[], "").await;
+    assert_eq!((plain.code, plain.json()["message"].as_str()), (400, Some("Upgrade request required")));
+    let ports = cluster.send(As::Admin, "POST", &format!("{PODS}/p/portforward?ports=x"), &[], "").await;
+    assert_eq!(ports.json()["message"], "cannot convert to []int32: strconv.ParseUint: parsing \"x\": invalid syntax");
+}
+
+#[tokio::test]
+async fn logs() {
+    let cluster = cluster().await;
+    let answer = cluster.get(&format!("{PODS}/p/log?follow=1")).await;
+    assert_eq!(
+        (answer.text().as_str(), answer.headers["content-type"].to_str().unwrap()),
+        ("one\ntwo\n", "text/plain")
+    );
+    assert_eq!(cluster.get(&format!("{PODS}/q/log")).await.code, 204);
+    for (query, code, text) in [
+        ("tailLines=x", 400, "strconv.ParseInt: parsing \"x\": invalid syntax"),
+        (
+            "tailLines=-1",
+            422,
+            "PodLogOptions \"p\" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0",
+        ),
+        (
+            "sinceSeconds=0",
+            422,
+            "PodLogOptions \"p\" is invalid: sinceSeconds: Invalid value: 0: must be greater than 0",
+        ),
+        (
+            "sinceSeconds=5&sinceTime=2024-01-01T00:00:00Z",
+            422,
+            "PodLogOptions \"p\" is invalid: []: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ),
+    ] {
+        let answer = cluster.get(&format!("{PODS}/p/log?{query}")).await;
+        assert_eq!((answer.code, answer.json()["message"].as_str()), (code, Some(text)));
+    }
+}
