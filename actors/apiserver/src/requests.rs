@@ -12,6 +12,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::execute::Executor;
 
@@ -80,5 +81,14 @@ async fn one(
         let status = Status::too_many_requests("too many requests, please try again later", 1);
         return ApiReply::error(&status);
     };
-    executor.handle(from, request).await
+    let span = tracing::info_span!(
+        "apiserver.request",
+        id = %request.id,
+        verb = request.verb.as_str(),
+        resource = %request.plural,
+        namespace = %request.namespace,
+        name = %request.name,
+        traceparent = request.traceparent.as_deref().unwrap_or_default(),
+    );
+    executor.handle(from, request).instrument(span).await
 }

@@ -12,12 +12,19 @@ use crate::context::Context;
 use crate::plan::{Answer, Change, Plan};
 use crate::strategy::{self, Deletion};
 
+const JOBS: &str = "jobs.batch";
+const PODS_STAY: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+
 /// DELETE.
 pub(crate) fn decide(ctx: &Context<'_>) -> Result<Plan, Status> {
     let options = options::of_delete(ctx)?;
     admission::delete(ctx)?;
     let old = ctx.current().ok_or_else(|| Status::not_found(&ctx.named(), &ctx.request.name))?;
-    one(ctx, &ctx.request.name, &old, &options)
+    let mut plan = one(ctx, &ctx.request.name, &old, &options)?;
+    if options.propagation.is_none() && ctx.resource().as_str() == JOBS {
+        plan.warnings.push(PODS_STAY.to_owned());
+    }
+    Ok(plan)
 }
 
 /// The deletion of one object.
