@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use cox_runtime::{
-    ContainerSpec, ContainerState, ExecOutcome, ExitReason, Mount, MountSource, PortMapping, Propagation, Protocol,
-    Resources, Runtime, SandboxSpec, SeccompProfile, Security, UserSpec,
+    ContainerSpec, ContainerState, ExecOutcome, ExitReason, HostNamespaces, Mount, MountSource, PortMapping,
+    Propagation, Protocol, Resources, Runtime, SandboxSpec, SeccompProfile, Security, UserSpec,
 };
 
 use crate::world::{DEADLINE, World, eventually, shell};
@@ -186,5 +186,38 @@ async fn probes_end_in_time_and_say_how() {
     assert!(nothing.to_string().ends_with("exec: \"nope\": executable file not found in $PATH"), "{nothing}");
     let big = run("dd if=/dev/zero bs=1k count=100 2>/dev/null", DEADLINE).await.unwrap();
     assert_eq!(big.output.len(), 16 * 1024);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hosts_namespaces_and_all_privileges_on_request() {
+    let world = World::new().await;
+    let host = HostNamespaces { network: true, pid: true, ipc: true };
+    let spec = SandboxSpec { host, ..world.sandbox_spec("host") };
+    let made = world.create_sandbox(spec).await.unwrap();
+    assert_eq!((made.addresses.len(), made.netns), (0, None));
+    let tmpfs = Mount {
+        target: "/scratch".into(),
+        source: MountSource::Tmpfs { size: Some(1 << 20), mode: 0o1777 },
+        read_only: false,
+    };
+    // Process 1 of the host is not ours; a file beyond the tmpfs's size does not fit.
+    let script = "hostname; [ $$ -gt 1 ] && echo shared; grep CapEff /proc/self/status; \
+                  dd if=/dev/zero of=/scratch/f bs=1k count=2000 2>/dev/null || echo full";
+    let spec = ContainerSpec {
+        mounts: vec![tmpfs],
+        security: Security { privileged: true, ..Security::default() },
+        ..shell(&made.spec.id, script)
+    };
+    let id = world.create_container(spec).await.unwrap();
+    world.start_container(&id).await.unwrap();
+    assert_eq!(code(&world.exit(&id).await), 0);
+    let log = world.log(&id).await;
+    let own = fs::read_to_string("/proc/self/status").unwrap();
+    let bounding = own.lines().find_map(|l| l.strip_prefix("CapBnd:")).unwrap().trim();
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    for text in [name.trim(), "shared", bounding, "full"] {
+        assert!(log.contains(text), "{text:?} is not in\n{log}");
+    }
     world.end().await;
 }
