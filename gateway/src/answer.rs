@@ -1,5 +1,6 @@
 //! Answers: objects, documents and errors as HTTP responses in the form that was negotiated.
 
+use std::collections::VecDeque;
 use std::io::Write;
 
 use bytes::Bytes;
@@ -90,32 +91,37 @@ pub fn warn(answer: &mut Answer, texts: &[String]) {
     }
 }
 
-/// Compresses a large answer. Streams stay as they are: they would wait for each other's bytes.
-pub fn compress(mut answer: Answer) -> Answer {
-    if !answer.body().size().is_some_and(|size| size >= GZIP_FROM) {
+/// Compresses a large answer, aside from the threads that answer. Streams stay as they are: they would wait for each other's bytes.
+pub async fn compress(mut answer: Answer) -> Answer {
+    if answer.body().size().is_none_or(|size| size < GZIP_FROM) {
         return answer;
     }
-    let body = std::mem::replace(answer.body_mut(), Body::empty());
-    let pieces = match body.into_pieces() {
+    let pieces = match std::mem::replace(answer.body_mut(), Body::empty()).into_pieces() {
         Ok(pieces) => pieces,
         Err(stream) => {
             *answer.body_mut() = stream;
             return answer;
         }
     };
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    let written = pieces.iter().try_for_each(|piece| encoder.write_all(piece)).and_then(|()| encoder.finish());
-    match written {
-        Ok(packed) => {
+    // The pieces are shared, so keeping them for the case of failure costs nothing.
+    let plain = pieces.clone();
+    match tokio::task::spawn_blocking(move || gzip(&pieces)).await {
+        Ok(Ok(packed)) => {
             *answer.body_mut() = Body::full(packed);
             let headers = answer.headers_mut();
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
             headers.remove(CONTENT_LENGTH);
         }
-        Err(_) => *answer.body_mut() = Body::pieces(pieces),
+        Ok(Err(_)) | Err(_) => *answer.body_mut() = Body::pieces(plain),
     }
     answer
+}
+
+fn gzip(pieces: &VecDeque<Bytes>) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    pieces.iter().try_for_each(|piece| encoder.write_all(piece))?;
+    encoder.finish()
 }
 
 fn pretty(value: &Value) -> String {

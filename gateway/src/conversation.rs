@@ -10,7 +10,7 @@ mod portforward;
 mod spdy;
 mod websocket;
 
-pub use logs::logs;
+pub(crate) use logs::logs;
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::route::Target;
 ///
 /// # Errors
 /// Whatever the client is to be told before the protocol is switched.
-pub async fn connect(
+pub(crate) async fn connect(
     gateway: &Arc<Gateway>,
     request: &Request,
     target: &Target,

@@ -14,6 +14,7 @@ mod documents;
 pub mod fence;
 pub mod gateway;
 pub mod health;
+mod json;
 pub mod limits;
 pub mod metrics;
 pub mod negotiate;

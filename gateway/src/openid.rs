@@ -11,7 +11,7 @@ use crate::request::Request;
 const KEYS: &str = "application/jwk-set+json";
 
 /// `/.well-known/openid-configuration`; the keys are at the address that the client came to.
-pub fn configuration(host: &str) -> Answer {
+pub(crate) fn configuration(host: &str) -> Answer {
     let document = json!({
         "issuer": ISSUER,
         "jwks_uri": format!("https://{host}/openid/v1/jwks"),
@@ -26,7 +26,7 @@ pub fn configuration(host: &str) -> Answer {
 ///
 /// # Errors
 /// 406 for who does not take a key set.
-pub fn keys(keys: &Value, request: &Request) -> Result<Answer, Status> {
+pub(crate) fn keys(keys: &Value, request: &Request) -> Result<Answer, Status> {
     if !accepts(&request.headers, KEYS) {
         return Err(unavailable(KEYS));
     }

@@ -1,6 +1,6 @@
 //! The options of lists and watches, with the checks that Kubernetes makes of them.
 
-pub mod token;
+pub(crate) mod token;
 
 use cox_objects::{FieldError, Kind, Path, Revision, Selector, Status};
 
@@ -8,7 +8,7 @@ use crate::query::Query;
 
 /// What `resourceVersion` and `resourceVersionMatch` ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// Nothing: all that was committed before the request.
     Newest,
     /// `0`: what is at hand.
@@ -21,7 +21,7 @@ pub enum Version {
 
 /// The options of a list.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ListOptions {
+pub(crate) struct ListOptions {
     /// Which objects.
     pub selector: Selector,
     /// As of when.
@@ -34,7 +34,7 @@ pub struct ListOptions {
 
 /// The options of a watch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WatchOptions {
+pub(crate) struct WatchOptions {
     /// Which objects.
     pub selector: Selector,
     /// From when.
@@ -53,7 +53,7 @@ const MATCH: &str = "resourceVersionMatch";
 ///
 /// # Errors
 /// 400 for what cannot be read, 422 for what does not go together.
-pub fn list(kind: &Kind, query: &Query) -> Result<ListOptions, Status> {
+pub(crate) fn list(kind: &Kind, query: &Query) -> Result<ListOptions, Status> {
     let limit = query.number("limit")?.unwrap_or(0);
     query.number("timeoutSeconds")?;
     let selector = Selector::parse(kind, query.text("labelSelector"), query.text("fieldSelector"))?;
@@ -100,7 +100,7 @@ pub fn list(kind: &Kind, query: &Query) -> Result<ListOptions, Status> {
 ///
 /// # Errors
 /// 400 for what cannot be read, 422 for what does not go together, 500 for a version that is none (as Kubernetes has it).
-pub fn watch(kind: &Kind, query: &Query, name: &str) -> Result<WatchOptions, Status> {
+pub(crate) fn watch(kind: &Kind, query: &Query, name: &str) -> Result<WatchOptions, Status> {
     query.number("limit")?;
     let timeout = query.number("timeoutSeconds")?;
     let fields = match (query.text("fieldSelector"), name) {
@@ -142,7 +142,7 @@ pub fn watch(kind: &Kind, query: &Query, name: &str) -> Result<WatchOptions, Sta
 ///
 /// # Errors
 /// 500 if it is none (as Kubernetes has it).
-pub fn get(query: &Query) -> Result<Version, Status> {
+pub(crate) fn get(query: &Query) -> Result<Version, Status> {
     match revision(query.text("resourceVersion")) {
         Ok(None) => Ok(Version::Newest),
         Ok(Some(0)) => Ok(Version::Any),

@@ -1,6 +1,6 @@
 //! GET of an object, of a collection, and of the subresources that are views of an object.
 
-pub mod list;
+pub(crate) mod list;
 
 use cox_objects::{Key, Object, Status};
 
@@ -16,7 +16,7 @@ use crate::shape::{self, Include, View};
 ///
 /// # Errors
 /// Whatever the client is to be told.
-pub async fn get(gateway: &Gateway, request: &Request, target: &Target) -> Result<Answer, Status> {
+pub(crate) async fn get(gateway: &Gateway, request: &Request, target: &Target) -> Result<Answer, Status> {
     let object = object(gateway, request, target).await?;
     let form = request.form(Offer::Objects)?;
     let view = View::new(&target.kind);
@@ -31,7 +31,7 @@ pub async fn get(gateway: &Gateway, request: &Request, target: &Target) -> Resul
 ///
 /// # Errors
 /// 403, 404, 504.
-pub async fn object(gateway: &Gateway, request: &Request, target: &Target) -> Result<Object, Status> {
+pub(crate) async fn object(gateway: &Gateway, request: &Request, target: &Target) -> Result<Object, Status> {
     let version = options::get(&request.query);
     match version {
         Ok(Version::NotOlderThan(revision)) => gateway.wait_for(revision).await?,

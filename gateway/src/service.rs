@@ -41,16 +41,17 @@ pub async fn serve(gateway: Arc<Gateway>, peer: Arc<Peer>, incoming: http::Reque
     let traceparent = trace::next(header(&headers, http::HeaderName::from_static("traceparent")), id);
     let span =
         tracing::info_span!("request", method = %method, path = info.path, verb = info.verb, id = %id, traceparent);
-    let takes_gzip = negotiate::gzip(&headers);
+    // On the machine itself bytes cost less than packing them.
+    let takes_gzip = negotiate::gzip(&headers) && !peer.address.ip().is_loopback();
     let received = Received { id, method, headers, query, info, traceparent };
-    let mut label = Label { verb: received.info.verb.clone(), resource: String::new() };
+    let mut label = Label { verb: known_verb(&received.info.verb), resource: String::new() };
     let mut answer = {
         let form = negotiate::of_error(&received.headers, &received.query);
         let handled = handle(&gateway, &peer, received, incoming, &mut label).instrument(span.clone()).await;
         handled.unwrap_or_else(|status| answer::error(&status, &form))
     };
     if takes_gzip {
-        answer = answer::compress(answer);
+        answer = answer::compress(answer).await;
     }
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         answer.headers_mut().insert("audit-id", id);
@@ -75,6 +76,25 @@ struct Received {
 struct Label {
     verb: String,
     resource: String,
+}
+
+/// Clients may invent methods; metrics must not grow with them.
+fn known_verb(verb: &str) -> String {
+    const KNOWN: [&str; 12] = [
+        "get",
+        "list",
+        "watch",
+        "create",
+        "update",
+        "patch",
+        "delete",
+        "deletecollection",
+        "post",
+        "put",
+        "head",
+        "options",
+    ];
+    if KNOWN.contains(&verb) { verb.to_owned() } else { "other".to_owned() }
 }
 
 async fn handle(
@@ -103,7 +123,7 @@ async fn handle(
         Ok(Route::Resource(target)) => target,
         other => {
             gateway.authorizer.check(&request.user, &request.info)?;
-            return other.and_then(|route| Ok(document(gateway, &request, route)))?.await;
+            return document(gateway, &request, other?).await;
         }
     };
     label.resource = target.kind.plural.clone();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cox_objects::kinds::convert;
-pub use cox_objects::table::Include;
+pub(crate) use cox_objects::table::Include;
 use cox_objects::table::Options;
 use cox_objects::{Kind, Object, Status};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::negotiate::Shape;
 
 /// Shows the objects of one kind.
 #[derive(Clone, Debug)]
-pub struct View {
+pub(crate) struct View {
     kind: Arc<Kind>,
     /// Whether the stored bytes are what this version shows.
     stored: bool,
@@ -21,49 +21,49 @@ pub struct View {
 
 impl View {
     /// A view of the objects of a kind.
-    pub fn new(kind: &Arc<Kind>) -> Self {
+    pub(crate) fn new(kind: &Arc<Kind>) -> Self {
         View { kind: kind.clone(), stored: !convert::differs(kind) }
     }
 
     /// The kind that is shown.
-    pub fn kind(&self) -> &Arc<Kind> {
+    pub(crate) fn kind(&self) -> &Arc<Kind> {
         &self.kind
     }
 
     /// Whether the stored bytes go out as they are.
-    pub fn is_stored(&self) -> bool {
+    pub(crate) fn is_stored(&self) -> bool {
         self.stored
     }
 
     /// The object as JSON text.
-    pub fn bytes(&self, object: &Object) -> Bytes {
+    pub(crate) fn bytes(&self, object: &Object) -> Bytes {
         if self.stored { object.bytes().clone() } else { self.value(object).to_string().into() }
     }
 
     /// The object as a value.
-    pub fn value(&self, object: &Object) -> Value {
+    pub(crate) fn value(&self, object: &Object) -> Value {
         let value = object.value();
         if self.stored { value } else { convert::from_stored(&self.kind, value) }
     }
 
     /// `PodList`, and the version of it.
-    pub fn list_kind(&self) -> (String, String) {
+    pub(crate) fn list_kind(&self) -> (String, String) {
         (format!("{}List", self.kind.kind), self.kind.api_version())
     }
 }
 
 /// The metadata of an object, as an object of its own.
-pub fn partial(object: &Value, version: &str) -> Value {
+pub(crate) fn partial(object: &Value, version: &str) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": object["metadata"]})
 }
 
 /// A Table of objects, of a version of `meta.k8s.io`; later events of a watch have no columns.
-pub fn table(kind: &Kind, objects: &[&Value], include: Include, version: &str, metadata: Value) -> Value {
+pub(crate) fn table(kind: &Kind, objects: &[&Value], include: Include, version: &str, metadata: Value) -> Value {
     table_with(kind, objects, include, version, metadata, true)
 }
 
 /// The same, with or without the definitions of its columns.
-pub fn table_with(
+pub(crate) fn table_with(
     kind: &Kind,
     objects: &[&Value],
     include: Include,
@@ -79,7 +79,7 @@ pub fn table_with(
 ///
 /// # Errors
 /// 406 in Kubernetes' words.
-pub fn check(shape: &Shape, kind: &Kind, is_list: bool) -> Result<(), Status> {
+pub(crate) fn check(shape: &Shape, kind: &Kind, is_list: bool) -> Result<(), Status> {
     let go_type = if kind.group.is_empty() {
         "core".to_owned()
     } else {

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 /// The `traceparent` of what is done for a request: the client's trace, or a new one, with a span of this request's.
-pub fn next(received: &str, id: Uuid) -> String {
+pub(crate) fn next(received: &str, id: Uuid) -> String {
     let span = id.as_u128() as u64;
     match parse(received) {
         Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}"),

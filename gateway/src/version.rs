@@ -27,7 +27,7 @@ pub fn document() -> Value {
 ///
 /// # Errors
 /// 406.
-pub fn answer(request: &Request) -> Result<Answer, Status> {
+pub(crate) fn answer(request: &Request) -> Result<Answer, Status> {
     if !accepts(&request.headers, "application/json") {
         return Err(unavailable("application/json"));
     }

@@ -38,7 +38,7 @@ const LONGEST_MIN: u64 = 1800;
 ///
 /// # Errors
 /// Whatever the client is to be told before the first event.
-pub async fn watch(gateway: &Arc<Gateway>, request: &Request, target: &Target) -> Result<Answer, Status> {
+pub(crate) async fn watch(gateway: &Arc<Gateway>, request: &Request, target: &Target) -> Result<Answer, Status> {
     let options = options::watch(&target.kind, &request.query, &target.name);
     if let Ok(options) = &options {
         reach(gateway, options).await?;

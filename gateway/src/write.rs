@@ -32,7 +32,7 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Whatever the client is to be told.
-pub async fn write(gateway: &Gateway, request: &Request, target: &Target) -> Result<Answer, Status> {
+pub(crate) async fn write(gateway: &Gateway, request: &Request, target: &Target) -> Result<Answer, Status> {
     let prepared = prepare(request, target);
     let (form, include, call, warnings) = match prepared {
         Ok(prepared) => prepared,

@@ -37,12 +37,12 @@ fn warnings_are_quoted() {
     assert_eq!(all, [r#"299 - "unknown field \"date\"""#]);
 }
 
-#[test]
-fn only_large_answers_are_packed_and_unpack_to_the_same() {
-    let small = compress(bytes(200, "application/json", vec![b'a'; 1000]));
+#[tokio::test]
+async fn only_large_answers_are_packed_and_unpack_to_the_same() {
+    let small = compress(bytes(200, "application/json", vec![b'a'; 1000])).await;
     assert!(!small.headers().contains_key(CONTENT_ENCODING));
     let pieces = [Bytes::from(vec![b'a'; 100_000]), Bytes::from(vec![b'b'; 100_000])];
-    let large = compress(of_body(200, "application/json", Body::pieces(pieces)));
+    let large = compress(of_body(200, "application/json", Body::pieces(pieces))).await;
     assert_eq!(large.headers()[CONTENT_ENCODING], "gzip");
     let mut unpacked = Vec::new();
     flate2::read::GzDecoder::new(body(large).as_slice()).read_to_end(&mut unpacked).unwrap();

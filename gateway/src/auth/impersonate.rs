@@ -96,11 +96,9 @@ impl Wanted {
     /// The user that the request is then taken for.
     pub fn into_user(self) -> User {
         let mut groups = self.groups;
-        if groups.is_empty() {
-            if let Some((namespace, _)) = self.user.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':'))
-            {
-                groups.extend(["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]);
-            }
+        let account = self.user.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':'));
+        if let Some((namespace, _)) = account.filter(|_| groups.is_empty()) {
+            groups.extend(["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]);
         }
         let said = groups.iter().any(|g| g == AUTHENTICATED || g == UNAUTHENTICATED);
         if !said {

@@ -22,7 +22,7 @@ use crate::route::Target;
 ///
 /// # Errors
 /// Whatever the client is to be told before the first line.
-pub async fn logs(gateway: &Gateway, request: &Request, target: &Target) -> Result<Answer, Status> {
+pub(crate) async fn logs(gateway: &Gateway, request: &Request, target: &Target) -> Result<Answer, Status> {
     let object = match read::object(gateway, request, target).await {
         Err(status) if status.code == 403 => return Err(status),
         object => object,

@@ -208,11 +208,11 @@ impl Link {
         node: &str,
     ) -> Result<(), Status> {
         let Conversation { sink, source } = conversation;
-        let (from, to) = tokio::join!(self.from_node(source, node), to_node(sink, pieces, node, &self.frames));
+        let (from, to) = tokio::join!(self.to_client(source, node), to_node(sink, pieces, node, &self.frames));
         from.and(to)
     }
 
-    async fn from_node(&self, mut source: Box<dyn Source>, node: &str) -> Result<(), Status> {
+    async fn to_client(&self, mut source: Box<dyn Source>, node: &str) -> Result<(), Status> {
         while let Some(bytes) = source.recv().await.map_err(|error| status_of(node, error))? {
             for at in (0..bytes.len()).step_by(CHUNK) {
                 let data = bytes.slice(at..bytes.len().min(at + CHUNK));

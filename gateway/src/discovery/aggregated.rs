@@ -4,6 +4,8 @@ use cox_objects::{Kind, Kinds};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::json::put;
+
 use super::{groups, kinds_of};
 
 /// Its media type.
@@ -44,10 +46,10 @@ fn resource(kind: &Kind) -> Value {
         "verbs": kind.verbs,
     });
     if !kind.short_names.is_empty() {
-        entry["shortNames"] = json!(kind.short_names);
+        put(&mut entry, "shortNames", json!(kind.short_names));
     }
     if !kind.categories.is_empty() {
-        entry["categories"] = json!(kind.categories);
+        put(&mut entry, "categories", json!(kind.categories));
     }
     let subresources: Vec<Value> = kind
         .subresources
@@ -60,7 +62,7 @@ fn resource(kind: &Kind) -> Value {
         })
         .collect();
     if !subresources.is_empty() {
-        entry["subresources"] = json!(subresources);
+        put(&mut entry, "subresources", json!(subresources));
     }
     entry
 }

@@ -3,6 +3,8 @@
 use cox_objects::{Kind, Kinds};
 use serde_json::{Map, Value, json};
 
+use crate::json::put;
+
 use super::{groups, kinds_of};
 
 /// `/api`; clients are told the address they came to.
@@ -42,10 +44,10 @@ pub fn group_version(kinds: &Kinds, group: &str, version: &str) -> Value {
     let resources: Vec<Value> = kinds_of(kinds, group, version).flat_map(|kind| resources(kind)).collect();
     let mut list = json!({"kind": "APIResourceList"});
     if !group.is_empty() {
-        list["apiVersion"] = json!("v1");
+        put(&mut list, "apiVersion", json!("v1"));
     }
-    list["groupVersion"] = if group.is_empty() { json!(version) } else { json!(format!("{group}/{version}")) };
-    list["resources"] = json!(resources);
+    put(&mut list, "groupVersion", if group.is_empty() { json!(version) } else { json!(format!("{group}/{version}")) });
+    put(&mut list, "resources", json!(resources));
     list
 }
 
@@ -53,13 +55,13 @@ fn resources(kind: &Kind) -> Vec<Value> {
     let mut main = json!({"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced,
         "kind": kind.kind, "verbs": kind.verbs});
     if !kind.short_names.is_empty() {
-        main["shortNames"] = json!(kind.short_names);
+        put(&mut main, "shortNames", json!(kind.short_names));
     }
     if !kind.categories.is_empty() {
-        main["categories"] = json!(kind.categories);
+        put(&mut main, "categories", json!(kind.categories));
     }
     if !kind.storage_hash.is_empty() {
-        main["storageVersionHash"] = json!(kind.storage_hash);
+        put(&mut main, "storageVersionHash", json!(kind.storage_hash));
     }
     let mut all = vec![main];
     for sub in &kind.subresources {
@@ -67,12 +69,12 @@ fn resources(kind: &Kind) -> Vec<Value> {
             "namespaced": kind.namespaced});
         if (&sub.group, &sub.version) != (&kind.group, &kind.version) && !sub.version.is_empty() {
             if !sub.group.is_empty() {
-                entry["group"] = json!(sub.group);
+                put(&mut entry, "group", json!(sub.group));
             }
-            entry["version"] = json!(sub.version);
+            put(&mut entry, "version", json!(sub.version));
         }
-        entry["kind"] = json!(sub.kind);
-        entry["verbs"] = json!(sub.verbs);
+        put(&mut entry, "kind", json!(sub.kind));
+        put(&mut entry, "verbs", json!(sub.verbs));
         all.push(entry);
     }
     all

@@ -6,14 +6,16 @@ use cox_objects::{Epoch, Revision, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::json::put;
+
 /// For how long a token shows the list as it was; clients expect it to end, though the log keeps more.
-pub const LIFE_MS: u64 = 5 * 60 * 1000;
+pub(crate) const LIFE_MS: u64 = 5 * 60 * 1000;
 
 const VERSION: &str = "coxswain.io/v1";
 
 /// A place in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Token {
+pub(crate) struct Token {
     /// Form of the token.
     #[serde(rename = "v")]
     form: String,
@@ -33,12 +35,12 @@ pub struct Token {
 
 impl Token {
     /// A token to go on after a path.
-    pub fn new(epoch: Epoch, revision: Option<Revision>, after: &str, now_ms: u64) -> Self {
+    pub(crate) fn new(epoch: Epoch, revision: Option<Revision>, after: &str, now_ms: u64) -> Self {
         Token { form: VERSION.to_owned(), revision, epoch: epoch.to_string(), after: after.to_owned(), given: now_ms }
     }
 
     /// As the client gets it.
-    pub fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         // A struct of texts and numbers has a JSON form.
         URL_SAFE_NO_PAD.encode(serde_json::to_string(self).unwrap_or_default())
     }
@@ -47,7 +49,7 @@ impl Token {
     ///
     /// # Errors
     /// 400 in Kubernetes' words.
-    pub fn decode(text: &str) -> Result<Self, Status> {
+    pub(crate) fn decode(text: &str) -> Result<Self, Status> {
         let refuse =
             |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
         let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| match error {
@@ -67,14 +69,14 @@ impl Token {
     ///
     /// # Errors
     /// The answer 410 with a fresh token for the rest as it is now.
-    pub fn check(&self, epoch: Epoch, now_ms: u64) -> Result<(), Value> {
+    pub(crate) fn check(&self, epoch: Epoch, now_ms: u64) -> Result<(), Value> {
         let valid =
             self.revision.is_none() || (self.epoch == epoch.to_string() && now_ms < self.given.saturating_add(LIFE_MS));
         if valid { Ok(()) } else { Err(self.expired(epoch, now_ms)) }
     }
 
     /// The answer 410 with a fresh token for the rest as it is now.
-    pub fn expired(&self, epoch: Epoch, now_ms: u64) -> Value {
+    pub(crate) fn expired(&self, epoch: Epoch, now_ms: u64) -> Value {
         let mut status = Status::expired(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list without the \
              continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with \
@@ -83,7 +85,7 @@ impl Token {
         )
         .to_value();
         let fresh = Token::new(epoch, None, &self.after, now_ms);
-        status["metadata"] = serde_json::json!({ "continue": fresh.encode() });
+        put(&mut status, "metadata", serde_json::json!({ "continue": fresh.encode() }));
         status
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::answer::{self, Answer};
 use crate::body::Body;
 use crate::gateway::{Gateway, now_ms, too_large};
+use crate::json::put;
 use crate::negotiate::{Encoding, Form, Offer, Shape};
 use crate::options::token::Token;
 use crate::options::{self, ListOptions, Version};
@@ -19,7 +20,7 @@ use crate::shape::{self, Include, View};
 ///
 /// # Errors
 /// Whatever the client is to be told.
-pub async fn list(gateway: &Gateway, request: &Request, target: &Target) -> Result<Answer, Status> {
+pub(crate) async fn list(gateway: &Gateway, request: &Request, target: &Target) -> Result<Answer, Status> {
     let options = options::list(&target.kind, &request.query);
     reach(gateway, options.as_ref().ok()).await?;
     gateway.authorizer.check(&request.user, &request.info)?;
@@ -118,9 +119,13 @@ fn metadata(gateway: &Gateway, listing: &Listing, everything: bool) -> Value {
         && let Some(last) = listing.items.last()
     {
         let epoch = gateway.mirror.position().epoch;
-        metadata["continue"] = Token::new(epoch, Some(listing.revision), last.key().path(), now_ms()).encode().into();
+        put(
+            &mut metadata,
+            "continue",
+            Token::new(epoch, Some(listing.revision), last.key().path(), now_ms()).encode().into(),
+        );
         if let Some(remaining) = listing.remaining.filter(|_| everything) {
-            metadata["remainingItemCount"] = remaining.into();
+            put(&mut metadata, "remainingItemCount", remaining.into());
         }
     }
     metadata

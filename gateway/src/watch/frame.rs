@@ -7,6 +7,7 @@ use cox_mirror::{EventKind, Item, Segment, WatchEvent};
 use cox_objects::{Object, Revision, Status};
 use serde_json::{Value, json};
 
+use crate::json::put;
 use crate::negotiate::{Form, Shape};
 use crate::shape::{self, Include, View};
 
@@ -106,7 +107,7 @@ impl Frames {
         let kind = self.view.kind();
         let mut metadata = json!({"resourceVersion": revision.to_string()});
         if initial_end {
-            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+            put(&mut metadata, "annotations", json!({"k8s.io/initial-events-end": "true"}));
         }
         let (name, version) = match &self.form.shape {
             Shape::Plain => (kind.kind.clone(), kind.api_version()),
