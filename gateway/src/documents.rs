@@ -66,7 +66,9 @@ impl Documents {
     pub fn openapi(&self, request: &Request, path: &str) -> Answer {
         let known = self.openapi.lock().get(path).cloned();
         let Some(document) = known.or_else(|| openapi::document(&self.kinds, path)) else {
-            return answer::of_body(404, "application/json", Body::empty());
+            let mut missing = Answer::new(Body::empty());
+            *missing.status_mut() = http::StatusCode::NOT_FOUND;
+            return missing;
         };
         self.openapi.lock().insert(path.to_owned(), document.clone());
         tagged(request, "application/json", document, &format!("\"{}\"", openapi::hash(&self.kinds, path)))
