@@ -1,1 +1,16 @@
-//! controllers: to be filled.
+//! The controllers: pure reconcilers that bring the cluster's objects to what their specs say, each under a user of its own.
+
+mod hash;
+mod model;
+mod pods;
+mod replicas;
+mod start;
+#[cfg(test)]
+mod testing;
+
+use std::time::Duration;
+
+pub use start::{Config, Deps, start};
+
+/// The longest that a controller waits for a point in time before it looks again.
+const LONGEST_TIMER: Duration = Duration::from_secs(3600);
