@@ -152,6 +152,34 @@ impl Api {
         Ok(done)
     }
 
+    /// Runs commands that have nothing to do with each other: they travel together, and each is answered for itself, in order. Notes are taken.
+    pub async fn run_each(&self, commands: &[(Command, Why)]) -> Vec<Result<Bytes, Status>> {
+        let mut answers = Vec::with_capacity(commands.len());
+        for group in commands.chunks(BATCH) {
+            let made: Vec<Result<Option<ApiRequest>, Status>> = group
+                .iter()
+                .map(|(command, why)| match command {
+                    Command::Record(note) => {
+                        self.record(note.clone());
+                        Ok(None)
+                    }
+                    command => self.request(command, why).map(Some),
+                })
+                .collect();
+            let requests: Vec<ApiRequest> = made.iter().flatten().flatten().cloned().collect();
+            let mut replies = self.send(&requests).await.into_iter();
+            let unanswered = || Err(Status::internal("fewer answers than requests"));
+            answers.extend(made.into_iter().map(|made| match made? {
+                None => Ok(Bytes::new()),
+                Some(_) => match replies.next().unwrap_or_else(unanswered)? {
+                    reply if reply.is_success() => Ok(reply.body),
+                    reply => Err(status_of(&reply)),
+                },
+            }));
+        }
+        answers
+    }
+
     /// Sends requests together and settles each; the answers come in the same order.
     async fn send(&self, requests: &[ApiRequest]) -> Vec<Result<ApiReply, Status>> {
         let wanted = u32::try_from(requests.len().clamp(1, BATCH)).unwrap_or(1);
