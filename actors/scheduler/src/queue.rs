@@ -1,0 +1,204 @@
+//! The pods that wait for a node: those to try now by priority, those that back off, those that wait for something to change. Pure.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use cox_objects::{Key, Trigger};
+
+use crate::filter::Plugins;
+
+/// The first delay after an attempt; it doubles with each further one.
+const BACKOFF: Duration = Duration::from_secs(1);
+/// The longest delay between two attempts.
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// How long a pod waits for a change before it is tried anyway.
+const PARKED: Duration = Duration::from_secs(300);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// To be tried, in this order among its priority.
+    Active(u64),
+    /// To be tried at this time; the number tells its timer.
+    Delayed(Duration, u64),
+    /// To be tried when something changes that one of these looks at, or at this time.
+    Parked(Plugins, Duration, u64),
+    /// Being tried.
+    InHand,
+}
+
+#[derive(Debug)]
+struct Entry {
+    priority: i32,
+    state: State,
+    attempts: u32,
+    /// When it was tried last.
+    tried: Duration,
+    trigger: Option<Trigger>,
+}
+
+/// The queue. Time is an offset from any fixed start, passed in; nothing here waits.
+#[derive(Debug, Default)]
+pub struct Queue {
+    entries: HashMap<Key, Entry>,
+    active: BTreeMap<(Reverse<i32>, u64), Key>,
+    timers: BTreeMap<(Duration, u64), Key>,
+    parked: HashMap<Key, Plugins>,
+    sequence: u64,
+}
+
+impl Queue {
+    /// A new pod; one that is there already is tried again, after its backoff: it has changed.
+    pub fn add(&mut self, key: &Key, priority: i32, trigger: Option<Trigger>, now: Duration) {
+        match self.entries.get_mut(key) {
+            None => {
+                let state = State::InHand;
+                let entry = Entry { priority, state, attempts: 0, tried: now, trigger: None };
+                self.entries.insert(key.clone(), entry);
+                self.activate(key, trigger);
+            }
+            Some(entry) => {
+                entry.priority = priority;
+                match entry.state {
+                    State::InHand => {}
+                    // Back to its place, which its priority may have moved.
+                    State::Active(number) => {
+                        self.active.retain(|(_, n), _| *n != number);
+                        self.activate(key, trigger);
+                    }
+                    State::Delayed(..) | State::Parked(..) => self.wake(key, trigger, now),
+                }
+            }
+        }
+    }
+
+    /// A pod needs no node any more.
+    pub fn remove(&mut self, key: &Key) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.leave(key, entry.priority, entry.state);
+        }
+    }
+
+    /// Takes the pod to try next, with what brought it here and the number of this attempt.
+    pub fn take(&mut self, now: Duration) -> Option<(Key, Option<Trigger>, u32)> {
+        self.ring(now);
+        let (_, key) = self.active.pop_first()?;
+        let entry = self.entries.get_mut(&key)?;
+        entry.state = State::InHand;
+        entry.attempts += 1;
+        entry.tried = now;
+        Some((key, entry.trigger.take(), entry.attempts))
+    }
+
+    /// A pod found no node: it waits for a change of what rejected it.
+    pub fn park(&mut self, key: &Key, by: Plugins, now: Duration) {
+        self.sequence += 1;
+        let number = self.sequence;
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.state = State::Parked(by, now + PARKED, number);
+        self.timers.insert((now + PARKED, number), key.clone());
+        self.parked.insert(key.clone(), by);
+    }
+
+    /// An attempt failed for a reason outside of it: the pod is tried again after its backoff.
+    pub fn retry(&mut self, key: &Key, now: Duration) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let (priority, state) = (entry.priority, entry.state);
+        self.leave(key, priority, state);
+        self.delay(key, Some(Trigger::Timer("backoff".to_owned())), now);
+    }
+
+    /// Something changed that these look at: pods that they rejected are tried again, after their backoff.
+    pub fn changed(&mut self, plugins: Plugins, trigger: &Trigger, now: Duration) {
+        // A pod that nothing rejected found no node at all.
+        let concerned = |by: Plugins| by.meets(plugins) || by.is_empty();
+        let keys: Vec<Key> = self.parked.iter().filter(|(_, by)| concerned(**by)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.wake(&key, Some(trigger.clone()), now);
+        }
+    }
+
+    /// When the next pod is due; none if no time is waited for.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.timers.keys().next().map(|(due, _)| *due)
+    }
+
+    /// Whether a pod is to be tried now.
+    pub fn is_ready(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// How many pods wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no pod waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn wake(&mut self, key: &Key, trigger: Option<Trigger>, now: Duration) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let (priority, state) = (entry.priority, entry.state);
+        self.leave(key, priority, state);
+        self.delay(key, trigger, now);
+    }
+
+    /// Tries a pod once its backoff is over.
+    fn delay(&mut self, key: &Key, trigger: Option<Trigger>, now: Duration) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let due = entry.tried + backoff(entry.attempts);
+        if due <= now {
+            self.activate(key, trigger);
+            return;
+        }
+        self.sequence += 1;
+        entry.state = State::Delayed(due, self.sequence);
+        if trigger.is_some() {
+            entry.trigger = trigger;
+        }
+        self.timers.insert((due, self.sequence), key.clone());
+    }
+
+    fn activate(&mut self, key: &Key, trigger: Option<Trigger>) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        self.sequence += 1;
+        entry.state = State::Active(self.sequence);
+        if trigger.is_some() {
+            entry.trigger = trigger;
+        }
+        self.active.insert((Reverse(entry.priority), self.sequence), key.clone());
+    }
+
+    /// Takes a pod out of where its state keeps it.
+    fn leave(&mut self, key: &Key, priority: i32, state: State) {
+        match state {
+            State::Active(number) => drop(self.active.remove(&(Reverse(priority), number))),
+            State::Delayed(due, number) => drop(self.timers.remove(&(due, number))),
+            State::Parked(_, due, number) => {
+                self.timers.remove(&(due, number));
+                self.parked.remove(key);
+            }
+            State::InHand => {}
+        }
+    }
+
+    fn ring(&mut self, now: Duration) {
+        while let Some(first) = self.timers.first_entry().filter(|first| first.key().0 <= now) {
+            let key = first.remove();
+            let timed_out = self.parked.remove(&key).is_some();
+            self.activate(&key, timed_out.then(|| Trigger::Timer("unschedulable".to_owned())));
+        }
+    }
+}
+
+fn backoff(attempts: u32) -> Duration {
+    match attempts {
+        0 => Duration::ZERO,
+        n => BACKOFF.saturating_mul(1 << (n - 1).min(10)).min(MAX_BACKOFF),
+    }
+}
+
+#[cfg(test)]
+mod tests;

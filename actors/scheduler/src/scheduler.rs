@@ -1,0 +1,219 @@
+//! The actor that places pods: changes in, steps out to the apiserver, many at a time.
+//!
+//! Flow: all changes that are there are taken in before anything is decided; decisions are written in batches; what was written is known to the
+//! planner before the mirror shows it. Guarantees: nothing is decided on a part of the objects at the start. Caveats: a restart loses the
+//! queue with its backoffs; everything is listed and tried again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cox_kit::api::Why;
+use cox_kit::feed::{Changes, Feed};
+use cox_kit::lease::Leadership;
+use cox_kit::supervise::{Child, StartError, worker};
+use cox_kit::{Api, Command, clock};
+use cox_objects::{Revision, Status, Trigger};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use parking_lot::Mutex;
+
+use crate::commands::{self, SCHEDULER};
+use crate::intake::{self, FOLLOWED};
+use crate::journal::Journal;
+use crate::planner::{Attempt, Planner, Step};
+use crate::pod::Pod;
+
+/// How many decisions travel together.
+const BATCH: usize = 64;
+/// How many batches are on their way; then decisions wait, and are made on newer facts.
+const IN_FLIGHT: usize = 4;
+/// How long deciding may go on before other actors get the thread.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// The child that works while it leads.
+pub(crate) fn scheduler<F: Feed>(feed: F, api: Api, leads: Leadership, journal: Arc<Mutex<Journal>>) -> Child {
+    worker("scheduler", move |scope| {
+        let (feed, api, mut leads, journal) = (feed.clone(), api.clone(), leads.clone(), journal.clone());
+        async move {
+            loop {
+                tokio::select! {
+                    () = scope.cancelled().cancelled() => return Ok(()),
+                    led = leads.wait_for(Option::is_some) => { led?; }
+                }
+                let shell = Shell::new(feed.clone(), api.clone(), journal.clone());
+                tokio::select! {
+                    () = scope.cancelled().cancelled() => return Ok(()),
+                    // A closed channel is a dead elector, which its supervisor starts again.
+                    lost = leads.wait_for(Option::is_none) => drop(lost),
+                    result = shell.run() => return result,
+                }
+            }
+        }
+    })
+}
+
+struct Shell<F> {
+    planner: Planner,
+    feed: F,
+    api: Api,
+    journal: Arc<Mutex<Journal>>,
+    started: Instant,
+    /// Chooses between equally good nodes, another one each time.
+    turn: u64,
+}
+
+/// What was written of a batch.
+struct Written {
+    pod: Arc<Pod>,
+    bound: Option<Arc<str>>,
+    result: Result<(), Status>,
+}
+
+impl<F: Feed> Shell<F> {
+    fn new(feed: F, api: Api, journal: Arc<Mutex<Journal>>) -> Self {
+        let turn = rand::random();
+        Shell { planner: Planner::new(SCHEDULER), feed, api, journal, started: Instant::now(), turn }
+    }
+
+    async fn run(mut self) -> Result<(), StartError> {
+        let mut changes = self.feed.changes(&FOLLOWED);
+        let mut in_flight = FuturesUnordered::new();
+        loop {
+            self.drain(&mut changes)?;
+            if in_flight.len() < IN_FLIGHT {
+                let batch = self.decide();
+                if !batch.is_empty() {
+                    in_flight.push(write(self.api.clone(), self.feed.clone(), batch));
+                }
+            }
+            let free = in_flight.len() < IN_FLIGHT;
+            let due = self.planner.queue().next_due().map(|due| tokio::time::Instant::from_std(self.started + due));
+            tokio::select! {
+                batch = changes.next() => self.take_in(batch)?,
+                Some(written) = in_flight.next() => self.settle(written),
+                () = sleep_until(due), if free => {}
+                () = tokio::task::yield_now(), if free && self.planner.queue().is_ready() => {}
+            }
+        }
+    }
+
+    /// Takes in all changes that are there.
+    fn drain(&mut self, changes: &mut Changes) -> Result<(), StartError> {
+        while let Some(batch) = changes.next().now_or_never() {
+            self.take_in(batch)?;
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, batch: Option<Vec<cox_kit::feed::Change>>) -> Result<(), StartError> {
+        let batch = batch.ok_or("fell behind the changes and starts anew")?;
+        let now = self.started.elapsed();
+        for change in &batch {
+            if let Some(fact) = intake::read(change) {
+                self.planner.take_in(fact, &Trigger::Event(change.position), now);
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self) -> Vec<(Attempt, Why)> {
+        let began = Instant::now();
+        let observed: Revision = self.feed.revision();
+        let mut batch = Vec::new();
+        while batch.len() < BATCH && began.elapsed() < SLICE {
+            self.turn = self.turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let Some(attempt) = self.planner.next(self.started.elapsed(), self.turn >> 32) else { break };
+            self.journal.lock().keep(&attempt, observed, clock::now());
+            let why = Why { observed, trigger: attempt.trigger.clone(), folded: Vec::new() };
+            batch.push((attempt, why));
+        }
+        batch
+    }
+
+    fn settle(&mut self, written: Vec<Written>) {
+        let now = self.started.elapsed();
+        for Written { pod, bound, result } in written {
+            if let Err(status) = &result {
+                tracing::debug!(pod = %pod.key, %status, "what was decided was not written");
+            }
+            match bound {
+                Some(node) => {
+                    if result.is_ok() {
+                        self.api.record(commands::bound(&pod, &node));
+                    }
+                    let trigger = Trigger::Timer("binding".to_owned());
+                    self.planner.settle_binding(&pod, result.is_ok(), &trigger, now);
+                }
+                None => self.planner.settle_telling(&pod, result.is_ok(), now),
+            }
+        }
+    }
+}
+
+/// Writes what was decided: bindings together, then conditions together, then for whom room is made.
+async fn write<F: Feed>(api: Api, feed: F, batch: Vec<(Attempt, Why)>) -> Vec<Written> {
+    let (mut together, mut of) = (Vec::new(), Vec::new());
+    let (mut conditions, mut told) = (Vec::new(), Vec::new());
+    let mut written = Vec::new();
+    for (attempt, why) in batch {
+        match attempt.step {
+            Step::Bind { pod, node } => {
+                together.push((commands::bind(&pod, &node), why));
+                of.push((pod, Some(node)));
+            }
+            Step::Tell { pod, message, nominate, victims } => {
+                api.record(commands::failed(&pod, &message));
+                let stored = feed.get(&pod.key);
+                let nominated = nominate.as_ref().map(Option::as_ref);
+                let say = stored.and_then(|s| commands::unschedulable(&s, &pod, &message, nominated, clock::now()));
+                match (victims.is_empty(), say) {
+                    (true, None) => written.push(Written { pod, bound: None, result: Ok(()) }),
+                    (true, Some(say)) => {
+                        conditions.push((say, why));
+                        told.push((pod, None));
+                    }
+                    (false, say) => {
+                        written.push(make_room(&api, &feed, pod, nominate.flatten(), victims, say, &why).await)
+                    }
+                }
+            }
+        }
+    }
+    together.append(&mut conditions);
+    of.append(&mut told);
+    let results = api.run_each(&together).await;
+    written.extend(of.into_iter().zip(results).map(|((pod, bound), result)| Written {
+        pod,
+        bound,
+        result: result.map(drop),
+    }));
+    written
+}
+
+/// Pushes pods out of a node for another one, and says so.
+async fn make_room<F: Feed>(
+    api: &Api,
+    feed: &F,
+    pod: Arc<Pod>,
+    node: Option<Arc<str>>,
+    victims: Vec<Arc<Pod>>,
+    say: Option<Command>,
+    why: &Why,
+) -> Written {
+    let going =
+        victims.iter().filter_map(|victim| Some(commands::evict(&feed.get(&victim.key)?, victim, clock::now())));
+    let run: Vec<Command> = going.flatten().chain(say).collect();
+    let result = api.run(&run, why).await;
+    let node = node.or_else(|| pod.nominated.clone()).unwrap_or_default();
+    if result.is_ok() {
+        victims.iter().for_each(|victim| api.record(commands::preempted(victim, &pod, &node)));
+    }
+    Written { pod, bound: None, result: result.map(drop).map_err(|failed| failed.status) }
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,12 @@
+//! The more weight of the pod's preferences a node matches, the better.
+
+use super::stretched;
+use crate::pod::Pod;
+use crate::snapshot::{Place, Snapshot};
+
+pub(super) fn scores(_: &Snapshot, pod: &Pod, places: &[&Place]) -> Vec<i64> {
+    let weight = |place: &&Place| {
+        pod.node_preferred.iter().filter(|(_, term)| term.matches(&place.node)).map(|(weight, _)| weight).sum()
+    };
+    stretched(places.iter().map(weight).collect())
+}
