@@ -188,18 +188,38 @@ pub async fn control(bus: Bus, identity: Identity, scope: Scope, mirror: Option<
     Ok(Running::start(Scope::root("control"), vec![server]).await?)
 }
 
+/// Who this process is among those that may lead.
+fn instance(host_name: &str) -> String {
+    format!("{host_name}_{}", uuid::Uuid::new_v4())
+}
+
 /// Starts the controllers.
 ///
 /// # Errors
-/// If its tree does not start.
-pub async fn controllers(_: &Transport, _: &Mirror, _: Arc<Kinds>, _: &Pki) -> Result<Vec<Running>> {
-    Ok(Vec::new())
+/// If the bus is not there, or the tree does not start.
+pub async fn controllers(
+    transport: &Transport,
+    mirror: &Mirror,
+    kinds: Arc<Kinds>,
+    root_ca: String,
+    host_name: &str,
+) -> Result<Vec<Running>> {
+    let bus = transport.connect(&Identity::Controllers).await?;
+    let config = cox_controllers::Config { instance: instance(host_name), root_ca };
+    let deps = cox_controllers::Deps { bus: bus.clone(), kinds, mirror: mirror.clone(), config };
+    let running = cox_controllers::start(deps).await?;
+    let scope = running.scope().clone();
+    Ok(vec![running, control(bus, Identity::Controllers, scope, Some(mirror.clone())).await?])
 }
 
 /// Starts the scheduler.
 ///
 /// # Errors
-/// If its tree does not start.
-pub async fn scheduler(_: &Transport, _: &Mirror, _: Arc<Kinds>, _: &str) -> Result<Vec<Running>> {
-    Ok(Vec::new())
+/// If the bus is not there, or the tree does not start.
+pub async fn scheduler(transport: &Transport, mirror: &Mirror, kinds: Arc<Kinds>, host_name: &str) -> Result<Vec<Running>> {
+    let bus = transport.connect(&Identity::Scheduler).await?;
+    let deps = cox_scheduler::Deps { bus: bus.clone(), kinds, feed: mirror.clone(), holder: instance(host_name) };
+    let running = cox_scheduler::start(deps).await?;
+    let scope = running.scope().clone();
+    Ok(vec![running, control(bus, Identity::Scheduler, scope, Some(mirror.clone())).await?])
 }

@@ -151,7 +151,7 @@ async fn start(options: &Up, parts: &mut Parts) -> Result<Option<String>> {
 
     let facts = ready::Facts::new(bus, mirror.clone());
     until("the server is ready", || ready::missing(&facts)).await?;
-    parts.components.extend(compose::controllers(transport, &mirror, kinds.clone(), &pki).await?);
+    parts.components.extend(compose::controllers(transport, &mirror, kinds.clone(), pki.authority.certificate.clone(), &host_name).await?);
     parts.components.extend(compose::scheduler(transport, &mirror, kinds.clone(), &host_name).await?);
     if !options.no_node {
         let settings = node::Settings { cluster: &cluster, options, network, name: host_name.clone(), kinds };
