@@ -10,7 +10,7 @@ use crate::node::Context;
 use crate::spec::resources::{bytes, milli, pod_total};
 
 /// Sysctls that are namespaced and safe (Kubernetes' list); others need an allowance that this node does not give.
-const SAFE_SYSCTLS: [&str; 11] = [
+const SAFE_SYSCTLS: [&str; 12] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.tcp_syncookies",
@@ -22,6 +22,7 @@ const SAFE_SYSCTLS: [&str; 11] = [
     "net.ipv4.tcp_keepalive_intvl",
     "net.ipv4.tcp_keepalive_probes",
     "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
 ];
 
 /// Refuses a pod that does not fit; a pod that has begun here is never refused.
@@ -52,7 +53,7 @@ pub struct Room {
 }
 
 fn rejected(reason: &str, message: String) -> Option<Verdict> {
-    Some(Verdict { reason: reason.to_owned(), message: format!("Pod was rejected: {message}") })
+    Some(Verdict { reason: reason.to_owned(), message })
 }
 
 fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(verdict.reason, "OutOfcpu");
         assert_eq!(
             verdict.message,
-            "Pod was rejected: Node didn't have enough resource: cpu, requested: 100000, used: 0, capacity: 2000"
+            "Node didn't have enough resource: cpu, requested: 100000, used: 0, capacity: 2000"
         );
         let port = spec(json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]}));
         assert_eq!(fits(&port, &[&port], &ROOM).unwrap().reason, "NodePorts");
@@ -178,6 +179,6 @@ mod tests {
         assert!(with("a", "Gt", json!(["4"])) && !with("a", "In", json!(["4"])) && with("b", "NotIn", json!(["1"])));
         assert!(selects(&spec(json!({"containers": [], "nodeSelector": {"x": "y"}})), &node).is_some());
         let bad = spec(json!({"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}));
-        assert_eq!(sysctls(&bad).unwrap().message, "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted");
+        assert_eq!(sysctls(&bad).unwrap().message, "forbidden sysctl: \"kernel.msgmax\" not allowlisted");
     }
 }

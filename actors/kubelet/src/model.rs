@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cox_runtime::{ContainerId, ContainerState, SandboxId, User};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec};
 
 use crate::backoff::Backoff;
 use crate::spec::names::{Member, Role, members};
@@ -125,8 +125,38 @@ pub struct Memory {
     pub finished: bool,
     /// Stops under way: containers that are not asked again to stop, except at once.
     pub stopping: BTreeSet<ContainerId>,
+    /// Containers (by name) whose start is under way, the hook after the start included: until it is through, nothing is told of it.
+    pub starting: BTreeSet<String>,
     /// What has failed is not tried again before this time.
     pub not_before: BTreeMap<Retry, Timestamp>,
+}
+
+/// What is known of a start that only the API remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// It had ended with this code.
+    Ended {
+        /// Its exit code.
+        exit_code: i32,
+        /// The number of the next start.
+        next: u32,
+    },
+    /// How it ended is not known.
+    Gone {
+        /// It was told to run.
+        running: bool,
+        /// The number of the next start.
+        next: u32,
+    },
+}
+
+impl Lost {
+    /// The number of the next start: the count never goes back.
+    pub fn next(self) -> u32 {
+        match self {
+            Lost::Ended { next, .. } | Lost::Gone { next, .. } => next,
+        }
+    }
 }
 
 /// What can be tried again after a failure.
@@ -138,6 +168,10 @@ pub enum Retry {
     Volumes,
     /// Creating a container, by name.
     Container(String),
+    /// Stopping a container.
+    Stop(ContainerId),
+    /// Taking away what is left of an ended pod.
+    Finish,
     /// Deleting the pod from the API.
     Delete,
 }
@@ -171,10 +205,46 @@ impl<'a> Known<'a> {
         self.containers.iter().filter(|c| c.name == name).max_by_key(|c| c.attempt)
     }
 
-    /// The start before the newest.
-    pub fn previous(&self, name: &str) -> Option<&'a ContainerView> {
-        let newest = self.newest(name)?.attempt;
-        self.containers.iter().filter(|c| c.name == name && c.attempt < newest).max_by_key(|c| c.attempt)
+    /// The newest start that is told of: one that is only being made is not there yet.
+    pub fn told_start(&self, name: &str) -> Option<&'a ContainerView> {
+        let is_told = |c: &&ContainerView| match &c.state {
+            ContainerState::Created => false,
+            ContainerState::Running { .. } => !self.memory.starting.contains(name),
+            ContainerState::Exited { .. } => true,
+        };
+        self.containers.iter().filter(|c| c.name == name).filter(is_told).max_by_key(|c| c.attempt)
+    }
+
+    /// The start before a given one.
+    pub fn before(&self, start: &ContainerView) -> Option<&'a ContainerView> {
+        self.containers.iter().filter(|c| c.name == start.name && c.attempt < start.attempt).max_by_key(|c| c.attempt)
+    }
+
+    /// What the API has of a container.
+    pub fn told(&self, name: &str) -> Option<&'a ContainerStatus> {
+        let status = self.pod.status.as_ref()?;
+        let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+        lists.into_iter().flatten().flatten().find(|s| s.name == name)
+    }
+
+    /// What the API has of the newest start of a container that the runtime no longer has (the machine was started anew, or the sandbox is
+    /// another one).
+    pub fn lost(&self, name: &str) -> Option<Lost> {
+        if self.told_start(name).is_some() {
+            return None;
+        }
+        let told = self.told(name)?;
+        let count = u32::try_from(told.restart_count).unwrap_or(0);
+        if let Some(ended) = told.state.as_ref().and_then(|s| s.terminated.as_ref()) {
+            return Some(Lost::Ended { exit_code: ended.exit_code, next: count + 1 });
+        }
+        if told.container_id.as_deref().is_some_and(|id| !id.is_empty()) {
+            let running = told.state.as_ref().is_some_and(|s| s.running.is_some());
+            return Some(Lost::Gone { running, next: count + 1 });
+        }
+        // It was told as lost before: the count is already that of the next start.
+        let again = told.last_state.as_ref().is_some_and(|s| s.terminated.is_some());
+        again.then_some(Lost::Gone { running: false, next: count })
     }
 
     /// The health of a running container; nothing is known of a new one.

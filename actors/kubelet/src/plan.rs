@@ -9,7 +9,7 @@ use cox_runtime::{ContainerId, SandboxId};
 use jiff::Timestamp;
 
 use crate::backoff::{self, Backoff};
-use crate::model::{ContainerView, Known, Retry, Volumes, Waiting};
+use crate::model::{ContainerView, Known, Lost, Retry, Volumes, Waiting};
 use crate::spec::container::hash;
 use crate::spec::names::{Member, Role, pod_id};
 
@@ -75,21 +75,18 @@ pub fn plan(known: &Known<'_>, grace: Duration, now: Timestamp) -> Plan {
         return plan;
     }
     if known.is_ending() || known.memory.rejected {
-        end(known, grace, &mut plan);
+        end(known, grace, &mut plan, now);
         return plan;
     }
     let progress = progress(known);
     if let Progress::Over = progress {
-        end(known, grace, &mut plan);
+        end(known, grace, &mut plan, now);
         return plan;
     }
     match known.sandbox {
         Some(sandbox) if sandbox.ready => {}
         other => {
             // What ran in a sandbox that is gone cannot go on; its containers have ended with it.
-            if let Some(dead) = other {
-                plan.steps.push(Step::StopSandbox(dead.id.clone()));
-            }
             make_volumes(known, &mut plan, now);
             match known.held_back(&Retry::Sandbox, now) {
                 Some(rest) => again(&mut plan, rest),
@@ -127,13 +124,23 @@ pub enum Progress {
     Over,
 }
 
+/// The exit code of the newest start of a container, if it has ended; 137 for one that ran and is gone without a trace.
+fn end_code(known: &Known<'_>, name: &str) -> Option<i32> {
+    match known.newest(name) {
+        Some(newest) => newest.ended().map(|(code, _)| code),
+        None => match known.lost(name)? {
+            Lost::Ended { exit_code, .. } => Some(exit_code),
+            Lost::Gone { running: true, .. } => Some(137),
+            Lost::Gone { .. } => None,
+        },
+    }
+}
+
 /// How far the pod is, from what its containers show.
 pub fn progress(known: &Known<'_>) -> Progress {
     let members = known.members();
     let mains: Vec<&Member> = members.iter().filter(|m| m.role == Role::Main).collect();
-    let over = |member: &Member| {
-        known.newest(&member.container.name).and_then(ContainerView::ended).is_some_and(|(code, _)| !known.restarts(member, code))
-    };
+    let over = |member: &Member| end_code(known, &member.container.name).is_some_and(|code| !known.restarts(member, code));
     if !mains.is_empty() && mains.iter().all(|m| over(m)) {
         return Progress::Over;
     }
@@ -185,7 +192,7 @@ fn keep(known: &Known<'_>, member: &Member, plan: &mut Plan, now: Timestamp) -> 
         return false;
     }
     let Some((code, ended)) = newest.ended() else {
-        return keep_running(known, member, newest, plan);
+        return keep_running(known, member, newest, plan, now);
     };
     if !known.restarts(member, code) {
         return member.role == Role::Init && code == 0;
@@ -200,7 +207,7 @@ fn keep(known: &Known<'_>, member: &Member, plan: &mut Plan, now: Timestamp) -> 
             again(plan, rest);
         }
         None => {
-            start(known, member, (newest.attempt + 1).max(starts_told(known, name)), plan, now);
+            start(known, member, newest.attempt + 1, plan, now);
         }
     }
     false
@@ -220,7 +227,7 @@ fn start(known: &Known<'_>, member: &Member, attempt: u32, plan: &mut Plan, now:
     }
 }
 
-fn keep_running(known: &Known<'_>, member: &Member, running: &ContainerView, plan: &mut Plan) -> bool {
+fn keep_running(known: &Known<'_>, member: &Member, running: &ContainerView, plan: &mut Plan, now: Timestamp) -> bool {
     let name = &member.container.name;
     if !running.is_running() {
         // Created, but its start was lost: starting it again is what the runtime makes of another start.
@@ -234,7 +241,10 @@ fn keep_running(known: &Known<'_>, member: &Member, running: &ContainerView, pla
         health.doomed
     };
     if tell.is_some() {
-        plan.steps.push(Step::Stop { id: running.id.clone(), name: name.clone(), grace: own_grace(known, member), tell });
+        match known.held_back(&Retry::Stop(running.id.clone()), now) {
+            Some(rest) => again(plan, rest),
+            None => plan.steps.push(Step::Stop { id: running.id.clone(), name: name.clone(), grace: own_grace(known, member), tell }),
+        }
         return false;
     }
     member.role == Role::Sidecar && health.started
@@ -242,12 +252,7 @@ fn keep_running(known: &Known<'_>, member: &Member, running: &ContainerView, pla
 
 /// The number of the next start, as far as the API knows: the count must not go back when the containers that it counted are gone.
 fn starts_told(known: &Known<'_>, name: &str) -> u32 {
-    let Some(status) = &known.pod.status else { return 0 };
-    let lists = [&status.container_statuses, &status.init_container_statuses];
-    let told = lists.into_iter().flatten().flatten().find(|s| s.name == name);
-    // A container that only waits has not been started under this count.
-    let started = told.filter(|s| s.container_id.as_deref().is_some_and(|id| !id.is_empty()));
-    started.map_or(0, |s| u32::try_from(s.restart_count).unwrap_or(0).saturating_add(1))
+    known.lost(name).map_or(0, Lost::next)
 }
 
 /// Grace of a container that a probe condemned: the probe's own, else the pod's.
@@ -259,39 +264,52 @@ fn own_grace(known: &Known<'_>, member: &Member) -> Duration {
 }
 
 /// Stops everything: main containers together, then sidecars in reverse order, then the sandbox.
-fn end(known: &Known<'_>, grace: Duration, plan: &mut Plan) {
+fn end(known: &Known<'_>, grace: Duration, plan: &mut Plan, now: Timestamp) {
     let members = known.members();
+    // One that was made and never started ends with the sandbox.
     let live = |role: fn(Role) -> bool| {
-        members.iter().filter(move |m| role(m.role)).filter_map(|m| known.newest(&m.container.name)).filter(|c| c.ended().is_none())
-    };
-    let mut stop = |container: &ContainerView| {
-        let under_way = known.memory.stopping.contains(&container.id);
-        // A stop under way is not made quicker by a shorter grace, except by none at all.
-        if !under_way || grace.is_zero() {
-            plan.steps.push(Step::Stop {
-                id: container.id.clone(),
-                name: container.name.clone(),
-                grace,
-                tell: (!under_way).then(|| format!("Stopping container {}", container.name)),
-            });
-        }
+        members.iter().filter(move |m| role(m.role)).filter_map(|m| known.newest(&m.container.name)).filter(|c| c.is_running())
     };
     let mut waits = false;
     for container in live(|role| role != Role::Sidecar) {
-        stop(container);
+        stop(known, container, grace, plan, now);
         waits = true;
     }
     if !waits && let Some(sidecar) = live(|role| role == Role::Sidecar).last() {
-        stop(sidecar);
+        stop(known, sidecar, grace, plan, now);
         waits = true;
     }
     if waits {
         return;
     }
     match known.sandbox {
-        Some(sandbox) if sandbox.ready => plan.steps.push(Step::StopSandbox(sandbox.id.clone())),
-        _ => plan.steps.push(Step::Finish),
+        Some(sandbox) if sandbox.ready => match known.held_back(&Retry::Sandbox, now) {
+            Some(rest) => again(plan, rest),
+            None => plan.steps.push(Step::StopSandbox(sandbox.id.clone())),
+        },
+        _ => match known.held_back(&Retry::Finish, now) {
+            Some(rest) => again(plan, rest),
+            None => plan.steps.push(Step::Finish),
+        },
     }
+}
+
+/// A stop under way is not made quicker by a shorter grace, except by none at all.
+fn stop(known: &Known<'_>, container: &ContainerView, grace: Duration, plan: &mut Plan, now: Timestamp) {
+    let under_way = known.memory.stopping.contains(&container.id);
+    if under_way && !grace.is_zero() {
+        return;
+    }
+    if let Some(rest) = known.held_back(&Retry::Stop(container.id.clone()), now) {
+        again(plan, rest);
+        return;
+    }
+    plan.steps.push(Step::Stop {
+        id: container.id.clone(),
+        name: container.name.clone(),
+        grace,
+        tell: (!under_way).then(|| format!("Stopping container {}", container.name)),
+    });
 }
 
 /// Forgets starts that no status shows: all but the newest two of each container.

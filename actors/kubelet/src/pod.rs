@@ -15,23 +15,24 @@ mod stop;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cox_kit::{Feed, Scope};
 use cox_objects::{Key, Resource};
 use cox_runtime::{ContainerId, SandboxState};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::Value;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 pub use images::Pulls;
 pub use operation::{Finished, Operation};
 
 use crate::backoff::Backoff;
-use crate::model::{ContainerView, Known, Memory, Retry, SandboxView, Volumes, Waiting};
+use crate::model::{ContainerView, Health, Known, Memory, Retry, SandboxView, Verdict, Volumes, Waiting};
 use crate::node::Context;
-use crate::plan::{Step, plan};
+use crate::plan::{Progress, Step, plan, progress};
 use crate::probes::tracker::Kind;
 use crate::probes::watch::Prober;
 use crate::spec::names::{Role, label, pod_id};
@@ -41,10 +42,17 @@ use crate::volumes::manager::Places;
 /// How often volumes that follow API objects are looked at although nothing has been seen to change (tokens come due).
 const REFRESH: Duration = Duration::from_secs(60);
 
+/// How long the status of one container waits for that of another which is just starting.
+const SETTLE: Duration = Duration::from_millis(300);
+/// How long after a refusal the same status is sent again.
+const REFUSED: Duration = Duration::from_secs(10);
+
 /// What a worker is told.
 pub enum Message {
-    /// The Pod, or something that it names, has changed; or the runtime tells of one of its containers.
+    /// The Pod has changed, the runtime tells of one of its containers, or a time has come.
     Look,
+    /// A ConfigMap or Secret that the Pod may name has changed: what could not be made may be possible now.
+    Sources,
     /// An operation is through.
     Finished(Operation, Finished),
     /// A probe has a verdict.
@@ -71,7 +79,13 @@ pub struct Arguments<F> {
     /// The pod.
     pub pod: Arc<Pod>,
     /// Whether the node refused it, and why.
-    pub rejected: Option<crate::model::Verdict>,
+    pub rejected: Option<Verdict>,
+}
+
+/// An operation under way.
+struct Task {
+    handle: JoinHandle<()>,
+    since: Instant,
 }
 
 /// What a worker knows.
@@ -87,7 +101,11 @@ pub struct State<F> {
     sandbox: Option<SandboxView>,
     containers: Vec<ContainerView>,
     places: Places,
-    under_way: HashMap<Operation, AbortHandle>,
+    under_way: HashMap<Operation, Task>,
+    /// Operations that were aborted: they may still be at work for a moment.
+    leaving: Vec<JoinHandle<()>>,
+    /// The version of the Pod whose status write was refused, and when: the same is not sent again at once.
+    refused: Option<(String, Instant)>,
     probers: HashMap<ContainerId, Prober>,
     wake: Option<AbortHandle>,
 }
@@ -121,6 +139,8 @@ impl<F: Feed> Actor for Worker<F> {
             containers: Vec::new(),
             places: BTreeMap::new(),
             under_way: HashMap::new(),
+            leaving: Vec::new(),
+            refused: None,
             probers: HashMap::new(),
             wake: None,
             myself: myself.clone(),
@@ -137,7 +157,8 @@ impl<F: Feed> Actor for Worker<F> {
         state: &mut State<F>,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Look => state.look_again(),
+            Message::Look => state.reread(),
+            Message::Sources => state.sources_changed(),
             Message::Finished(operation, finished) => state.finished(operation, finished),
             Message::Probed(container, kind, good) => state.probed(&container, kind, good),
             Message::Refresh => state.refresh_volumes(),
@@ -152,7 +173,7 @@ impl<F: Feed> Actor for Worker<F> {
 
     async fn post_stop(&self, _: ActorRef<Message>, state: &mut State<F>) -> Result<(), ActorProcessingErr> {
         // The pod goes on without us; what is under way can be repeated.
-        state.under_way.values().for_each(AbortHandle::abort);
+        state.under_way.values().for_each(|task| task.handle.abort());
         state.probers.clear();
         Ok(())
     }
@@ -172,18 +193,22 @@ impl<F: Feed> State<F> {
     /// Takes in the Pod as the API has it now. One that is gone, or whose name another one has taken, is to be stopped at once.
     fn reread(&mut self) {
         match self.context.view().at::<Pod>(&self.key()) {
-            Some(pod) if pod.metadata.uid.as_deref() == Some(&self.uid) => self.pod = pod,
+            Some(pod) if pod.metadata.uid.as_deref() == Some(&self.uid) => {
+                let before = std::mem::replace(&mut self.pod, pod);
+                let (old, new) = (&before.metadata, &self.pod.metadata);
+                if old.labels != new.labels || old.annotations != new.annotations {
+                    // Volumes of the downward API show them.
+                    self.refresh_volumes();
+                }
+            }
             _ => self.gone = true,
         }
     }
 
-    /// Something has changed: what could not be done may be possible now.
-    fn look_again(&mut self) {
+    fn sources_changed(&mut self) {
         self.reread();
-        // What could not be made for want of something may be there now.
-        let config_errors = ["CreateContainerConfigError"];
         for (name, waiting) in &self.memory.waiting {
-            if config_errors.contains(&waiting.reason.as_str()) {
+            if waiting.reason == "CreateContainerConfigError" {
                 self.memory.not_before.remove(&Retry::Container(name.clone()));
             }
         }
@@ -192,7 +217,7 @@ impl<F: Feed> State<F> {
     }
 
     fn refresh_volumes(&mut self) {
-        if self.memory.volumes == Volumes::Ready && !self.known().is_ending() && !self.gone {
+        if self.memory.volumes == Volumes::Ready && !self.is_ending() {
             self.launch(Step::MakeVolumes);
         }
     }
@@ -201,48 +226,54 @@ impl<F: Feed> State<F> {
         self.gone && self.memory.finished && self.under_way.is_empty()
     }
 
+    /// Nothing of the pod is to be begun any more.
+    fn is_ending(&self) -> bool {
+        let known = self.known();
+        self.gone || self.memory.finished || known.is_ending() || progress(&known) == Progress::Over
+    }
+
     /// Looks at the runtime, plans, acts, tells.
     async fn turn(&mut self) -> Result<(), ActorProcessingErr> {
         self.look_at_runtime().await?;
-        self.watch_deadline();
+        let deadline = self.watch_deadline();
         let now = cox_kit::clock::now();
-        let ending = self.known().is_ending() || self.gone;
-        if ending {
+        if self.gone && !self.known().is_ending() {
+            // Nobody will read a status, but what runs must end.
+            let (reason, message) = ("Deleted".to_owned(), "the Pod is gone".to_owned());
+            self.memory.verdict = Some(Verdict { reason, message });
+        }
+        if self.is_ending() {
             self.abandon_beginnings();
         }
-        let mut plan = if self.gone && !self.known().is_ending() {
-            // Nobody will read a status, but what runs must end.
-            self.memory.verdict.get_or_insert_with(|| crate::model::Verdict {
-                reason: "Deleted".to_owned(),
-                message: "the Pod is gone".to_owned(),
-            });
-            plan(&self.known(), Duration::ZERO, now)
-        } else {
-            plan(&self.known(), self.grace(now), now)
-        };
-        if self.gone {
-            plan.steps.retain(|step| !matches!(step, Step::Delete));
-        }
+        let plan = plan(&self.known(), self.grace(), now);
         self.note_waits(&plan.waiting);
-        for step in plan.steps {
+        let (deletes, steps): (Vec<Step>, Vec<Step>) = plan.steps.into_iter().partition(|step| *step == Step::Delete);
+        for step in steps {
             self.launch(step);
         }
-        self.set_wake(plan.again);
+        self.memory.starting = self.under_way.keys().filter_map(Operation::starts).map(str::to_owned).collect();
         self.keep_probers();
-        self.tell();
+        let settles = self.tell();
+        if !deletes.is_empty() && !self.gone {
+            self.launch(Step::Delete);
+        }
+        self.set_wake([plan.again, deadline, settles].into_iter().flatten().min());
         Ok(())
     }
 
-    /// What is left of the grace period.
-    fn grace(&self, now: jiff::Timestamp) -> Duration {
-        if self.gone {
-            return Duration::ZERO;
-        }
-        if let Some(at) = &self.pod.metadata.deletion_timestamp {
-            return Duration::try_from(at.0.duration_since(now)).unwrap_or_default();
-        }
-        let spec = self.pod.spec.as_ref();
-        Duration::from_secs(spec.and_then(|s| s.termination_grace_period_seconds).unwrap_or(30).max(0).unsigned_abs())
+    /// The grace period, of a pod that is to end.
+    fn grace(&self) -> Duration {
+        let meta = &self.pod.metadata;
+        let own = self.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
+        let seconds = if self.gone {
+            0
+        } else if meta.deletion_timestamp.is_some() {
+            meta.deletion_grace_period_seconds.or(own).unwrap_or(30)
+        } else {
+            // Only a deletion may ask for none at all.
+            own.unwrap_or(30).max(1)
+        };
+        Duration::from_secs(seconds.max(0).unsigned_abs())
     }
 
     async fn look_at_runtime(&mut self) -> Result<(), ActorProcessingErr> {
@@ -296,21 +327,21 @@ impl<F: Feed> State<F> {
         Ok(())
     }
 
-    /// `activeDeadlineSeconds`.
-    fn watch_deadline(&mut self) {
-        let Some(limit) = self.pod.spec.as_ref().and_then(|s| s.active_deadline_seconds) else { return };
-        let Some(since) = self.memory.start_time else { return };
-        let left = limit.saturating_sub(cox_kit::clock::now().duration_since(since).as_secs());
-        if self.memory.verdict.is_some() || self.memory.finished || self.known().told_end().is_some() {
-            return;
+    /// `activeDeadlineSeconds`: what is left of it.
+    fn watch_deadline(&mut self) -> Option<Duration> {
+        let limit = self.pod.spec.as_ref().and_then(|s| s.active_deadline_seconds)?;
+        let passed = cox_kit::clock::now().duration_since(self.memory.start_time?);
+        if self.is_ending() {
+            return None;
         }
-        if left > 0 {
-            self.myself.send_after(Duration::from_secs(left.unsigned_abs()), || Message::Look);
-            return;
+        let left = SignedDuration::from_secs(limit).saturating_sub(passed);
+        if left.is_positive() {
+            return Duration::try_from(left).ok();
         }
         let message = "Pod was active on the node longer than the specified deadline".to_owned();
         self.context.tell(&self.pod, "", false, "DeadlineExceeded", message.clone());
-        self.memory.verdict = Some(crate::model::Verdict { reason: "DeadlineExceeded".to_owned(), message });
+        self.memory.verdict = Some(Verdict { reason: "DeadlineExceeded".to_owned(), message });
+        None
     }
 
     fn note_waits(&mut self, waits: &[(String, Waiting)]) {
@@ -354,7 +385,8 @@ impl<F: Feed> State<F> {
             if self.under_way.contains_key(&Operation::Start(view.name.clone())) {
                 continue;
             }
-            let health = self.memory.health.entry(view.id.clone()).or_default();
+            let found = self.found_health(&view);
+            let health = self.memory.health.entry(view.id.clone()).or_insert(found);
             if member.container.startup_probe.is_none() {
                 health.started = true;
             }
@@ -364,6 +396,13 @@ impl<F: Feed> State<F> {
             let prober = Prober::start(&self.context, &self.pod, member, &view, ip, started, &self.myself);
             self.probers.insert(view.id.clone(), prober);
         }
+    }
+
+    /// The health of a container that this worker did not start: as it was told, so that a restart of the agent makes no pod unready.
+    fn found_health(&self, view: &ContainerView) -> Health {
+        let known = self.known();
+        let told = known.told(&view.name).filter(|s| s.container_id.as_deref().is_some_and(|id| id.ends_with(&view.id.0)));
+        told.map(|s| Health { started: s.started == Some(true), ready: s.ready, doomed: None }).unwrap_or_default()
     }
 
     fn probed(&mut self, container: &ContainerId, kind: Kind, good: bool) {
@@ -381,20 +420,41 @@ impl<F: Feed> State<F> {
         }
     }
 
-    /// Writes the status if it is not what the API has, one write at a time.
-    fn tell(&mut self) {
+    /// Writes the status if it is not what the API has, one write at a time; says after which time to look again at one that is held back.
+    fn tell(&mut self) -> Option<Duration> {
         if self.gone || self.under_way.contains_key(&Operation::Tell) {
-            return;
+            return None;
+        }
+        let version = self.pod.metadata.resource_version.clone().unwrap_or_default();
+        if let Some((refused, at)) = &self.refused
+            && *refused == version
+            && at.elapsed() < REFUSED
+        {
+            return Some(REFUSED.saturating_sub(at.elapsed()));
         }
         let node = NodeFacts { host_ips: self.context.config.node_ips.clone() };
         let wanted = status(&self.known(), &node, cox_kit::clock::now());
         let stored = self.context.feed.get(&self.key()).map(|object| object.value()).unwrap_or_default();
         let has = stored.get("status").cloned().unwrap_or_else(|| serde_json::json!({}));
-        if difference(&without_nulls(has.clone()), &without_nulls(wanted.clone())).is_some()
-            && let Some(patch) = difference(&has, &wanted)
-        {
-            self.launch_tell(patch);
+        difference(&without_nulls(has.clone()), &without_nulls(wanted.clone()))?;
+        let patch = difference(&has, &wanted)?;
+        if let Some(rest) = self.settling(&has, &wanted) {
+            return Some(rest);
         }
+        self.launch_tell(patch);
+        None
+    }
+
+    /// For how long a first status of main containers is held back while others of the pod are just starting: they are told of together.
+    fn settling(&self, has: &Value, wanted: &Value) -> Option<Duration> {
+        let pending = |status: &Value| status.get("phase").and_then(Value::as_str) == Some("Pending");
+        let same = has.get("containerStatuses").is_none() || has.get("containerStatuses") == wanted.get("containerStatuses");
+        if same || !pending(has) || !pending(wanted) {
+            return None;
+        }
+        let starts = self.under_way.iter().filter(|(operation, _)| operation.starts().is_some());
+        let youngest = starts.map(|(_, task)| task.since.elapsed()).min()?;
+        SETTLE.checked_sub(youngest).filter(|rest| !rest.is_zero())
     }
 }
 
@@ -414,7 +474,7 @@ fn without_nulls(mut value: Value) -> Value {
 }
 
 /// The backoff that a restart at this moment sets.
-fn next_backoff(memory: &mut Memory, name: &str) {
-    let next = Backoff::next(memory.crashes.get(name), cox_kit::clock::now());
+fn next_backoff(memory: &mut Memory, name: &str, failed: Timestamp) {
+    let next = Backoff::next(memory.crashes.get(name), failed, cox_kit::clock::now());
     memory.crashes.insert(name.to_owned(), next);
 }

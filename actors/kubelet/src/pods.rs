@@ -1,6 +1,6 @@
 //! The pods of the node: starts a worker for each pod that is bound to it, and tells the workers what concerns them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ use crate::volumes::manager;
 
 /// How often everything is looked at although nothing has been told: a safety net.
 const LOOK: Duration = Duration::from_secs(30);
+/// The first such look: by then the feed has usually told what there is.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 enum Message {
     /// Changes of the feed; answered when they are taken in, so that no more come than are worked off.
@@ -36,6 +38,8 @@ struct Pods<F>(std::marker::PhantomData<fn() -> F>);
 
 struct Entry {
     key: Key,
+    /// The node refused the pod: it takes up no room.
+    rejected: bool,
     worker: ActorRef<pod::Message>,
     scope: Scope,
 }
@@ -45,6 +49,8 @@ struct State<F> {
     scope: Scope,
     /// By uid: a new pod of the same name is another one.
     workers: HashMap<String, Entry>,
+    /// What was left of pods that are gone has been looked for.
+    swept: bool,
     pumps: Vec<AbortHandle>,
 }
 
@@ -74,8 +80,9 @@ impl<F: Feed> Actor for Pods<F> {
             tokio::spawn(pump_changes(context.clone(), myself.clone())).abort_handle(),
             tokio::spawn(pump_events(context.clone(), myself.clone())).abort_handle(),
         ];
+        myself.send_after(FIRST_LOOK, || Message::LookAtAll);
         myself.send_interval(LOOK, || Message::LookAtAll);
-        Ok(State { context, scope, workers: HashMap::new(), pumps })
+        Ok(State { context, scope, workers: HashMap::new(), swept: false, pumps })
     }
 
     async fn handle(
@@ -88,6 +95,9 @@ impl<F: Feed> Actor for Pods<F> {
             Message::Changed(changes, done) => {
                 for change in changes {
                     state.take_in(&change, &myself).await?;
+                }
+                if !state.swept {
+                    state.sweep().await?;
                 }
                 // The pump that waits may have been stopped.
                 let _ = done.send(());
@@ -164,7 +174,7 @@ impl<F: Feed> State<F> {
     /// Tells the workers whose pods may name an object that has changed: those of its namespace.
     fn tell_users(&self, key: &Key) {
         for entry in self.workers.values().filter(|entry| entry.key.namespace() == key.namespace()) {
-            let _ = entry.worker.send_message(pod::Message::Look);
+            let _ = entry.worker.send_message(pod::Message::Sources);
         }
     }
 
@@ -187,22 +197,29 @@ impl<F: Feed> State<F> {
         if let Some(verdict) = &rejected {
             self.context.tell(&pod, "", true, &verdict.reason, verdict.message.clone());
         }
+        let is_rejected = rejected.is_some();
         let scope = self.scope.child(&format!("{namespace}.{name}"));
         scope.set(TreeState::Running, None);
         let arguments = pod::Arguments { context: self.context.clone(), scope: scope.clone(), pod, rejected };
         let (worker, _) = Actor::spawn_linked(None, Worker::<F>::default(), arguments, myself.get_cell()).await?;
-        self.workers.insert(uid, Entry { key: Key::new(Resource::PODS, &namespace, &name), worker, scope });
+        let key = Key::new(Resource::PODS, &namespace, &name);
+        self.workers.insert(uid, Entry { key, rejected: is_rejected, worker, scope });
         Ok(())
     }
 
     /// The other pods of the node that take up its room.
     fn others(&self, uid: &str) -> Vec<Arc<Pod>> {
-        let known = self.workers.iter().filter(|(other, _)| other.as_str() != uid);
+        let known = self.workers.iter().filter(|(other, entry)| other.as_str() != uid && !entry.rejected);
         known.filter_map(|(_, entry)| self.context.view().at::<Pod>(&entry.key)).collect()
     }
 
-    /// Removes what the runtime has of pods that the API no longer has and no worker looks after.
+    /// Removes what the runtime and the disk have of pods that the API no longer has and no worker looks after.
     async fn sweep(&mut self) -> Result<(), ActorProcessingErr> {
+        // A feed that has not told yet what there is knows of no pod.
+        if self.context.feed.revision() == 0 {
+            return Ok(());
+        }
+        self.swept = true;
         let runtime = self.context.runtime.clone();
         for sandbox in runtime.list_sandboxes().await? {
             let labels = &sandbox.spec.labels;
@@ -213,8 +230,24 @@ impl<F: Feed> State<F> {
             if !still {
                 tracing::info!(pod = %key, uid, "what is left of a pod that is gone is removed");
                 runtime.remove_sandbox(&sandbox.spec.id).await?;
-                let (folder, logs) = (self.context.config.pod_dir(uid), sandbox.spec.log_directory.clone());
-                tokio::task::spawn_blocking(move || manager::tear_down(&folder).and_then(|()| manager::tear_down(&logs))).await??;
+                let logs = sandbox.spec.log_directory.clone();
+                tokio::task::spawn_blocking(move || manager::tear_down(&logs)).await??;
+            }
+        }
+        self.sweep_folders().await
+    }
+
+    /// Removes the folders of pods that are gone; those of pods that have just come have workers already.
+    async fn sweep_folders(&self) -> Result<(), ActorProcessingErr> {
+        let root = self.context.config.pods_root();
+        let Ok(mut entries) = tokio::fs::read_dir(&root).await else { return Ok(()) };
+        let ours: HashSet<String> =
+            self.context.view().list::<Pod>("").iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
+        while let Some(entry) = entries.next_entry().await? {
+            let uid = entry.file_name().to_string_lossy().into_owned();
+            if !self.workers.contains_key(&uid) && !ours.contains(&uid) {
+                let folder = entry.path();
+                tokio::task::spawn_blocking(move || manager::tear_down(&folder)).await??;
             }
         }
         Ok(())

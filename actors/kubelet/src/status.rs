@@ -22,10 +22,12 @@ pub struct NodeFacts {
 
 /// The whole status. Times of conditions that did not change are those that the API has.
 pub fn status(known: &Known<'_>, node: &NodeFacts, now: Timestamp) -> Value {
+    if let Some(told) = settled(known) {
+        return told;
+    }
     let members = known.members();
     let computed = phase(known);
-    // While anything of the pod is left, its end is only announced by its containers.
-    let shown = if computed.is_final() && !known.memory.finished && known.told_end().is_none() { phase::before_the_end(known) } else { computed };
+    let shown = phase::shown(known, computed);
     let mut status = Map::new();
     let mut set = |name: &str, value: Value| {
         if !value.is_null() {
@@ -33,10 +35,23 @@ pub fn status(known: &Known<'_>, node: &NodeFacts, now: Timestamp) -> Value {
         }
     };
     set("observedGeneration", known.pod.metadata.generation.into());
-    set("phase", shown.as_str().into());
-    if let Some(verdict) = &known.memory.verdict {
-        set("reason", verdict.reason.as_str().into());
-        set("message", verdict.message.as_str().into());
+    set("phase", shown.into());
+    match (&known.memory.verdict, known.told_end()) {
+        (Some(verdict), _) if known.memory.rejected => {
+            set("reason", verdict.reason.as_str().into());
+            set("message", format!("Pod was rejected: {}", verdict.message).into());
+        }
+        (Some(verdict), None) if known.memory.finished => {
+            set("reason", verdict.reason.as_str().into());
+            set("message", verdict.message.as_str().into());
+        }
+        (_, None) => {}
+        // Why a pod ended is told once.
+        (_, Some(_)) => {
+            let told = known.pod.status.as_ref();
+            set("reason", told.and_then(|s| s.reason.clone()).into());
+            set("message", told.and_then(|s| s.message.clone()).into());
+        }
     }
     if known.memory.rejected {
         set("startTime", known.memory.start_time.map(time).into());
@@ -55,7 +70,11 @@ pub fn status(known: &Known<'_>, node: &NodeFacts, now: Timestamp) -> Value {
     }
     set("startTime", known.memory.start_time.map(time).into());
     let list = |roles: &[Role]| -> Value {
-        let wanted: Vec<&Member> = members.iter().filter(|m| roles.contains(&m.role)).collect();
+        let mut wanted: Vec<&Member> = members.iter().filter(|m| roles.contains(&m.role)).collect();
+        if !roles.contains(&Role::Init) {
+            // Init containers are told in their order, the others by name.
+            wanted.sort_by(|a, b| a.container.name.cmp(&b.container.name));
+        }
         if wanted.is_empty() {
             return Value::Null;
         }
@@ -71,6 +90,20 @@ pub fn status(known: &Known<'_>, node: &NodeFacts, now: Timestamp) -> Value {
     Value::Object(status)
 }
 
+/// What the API has of a pod that has ended with all its containers: nothing more is to be told, also if the runtime remembers none of it.
+fn settled(known: &Known<'_>) -> Option<Value> {
+    known.told_end()?;
+    let told = known.pod.status.as_ref()?;
+    let lists = [&told.container_statuses, &told.init_container_statuses, &told.ephemeral_container_statuses];
+    let told_running = lists.into_iter().flatten().flatten().any(|s| s.state.as_ref().is_some_and(|s| s.running.is_some()));
+    if told_running || known.containers.iter().any(crate::model::ContainerView::is_running) {
+        return None;
+    }
+    let mut status = serde_json::to_value(told).ok()?;
+    status.as_object_mut()?.insert("observedGeneration".to_owned(), known.pod.metadata.generation.into());
+    Some(status)
+}
+
 /// The pod's addresses: the host's at once on the host's network, else those of the sandbox once something has been started in it.
 fn pod_ips(known: &Known<'_>, node: &NodeFacts) -> Vec<String> {
     if known.spec().is_some_and(|s| s.host_network == Some(true)) {
@@ -82,7 +115,7 @@ fn pod_ips(known: &Known<'_>, node: &NodeFacts) -> Vec<String> {
     };
     match known.sandbox {
         Some(sandbox) if sandbox.ready => {
-            let touched = !known.containers.is_empty() || !known.memory.waiting.is_empty();
+            let touched = !known.memory.waiting.is_empty() || known.members().iter().any(|m| known.told_start(&m.container.name).is_some());
             if touched { sandbox.ips.iter().map(ToString::to_string).collect() } else { told() }
         }
         // The address of a pod that has ended is still told.

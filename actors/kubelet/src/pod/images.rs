@@ -56,7 +56,7 @@ pub(super) async fn ensure<F: Feed>(
             tell(true, "Failed", "Error: ErrImageNeverPull".to_owned());
             Err(Failure::new("ErrImageNeverPull", text, RETRY))
         }
-        (present, _) => pull(context, pod, reference, present.is_some(), before, &tell).await,
+        _ => pull(context, pod, reference, before, &tell).await,
     }
 }
 
@@ -64,7 +64,6 @@ async fn pull<F: Feed>(
     context: &Context<F>,
     pod: &Pod,
     reference: &str,
-    present: bool,
     before: Option<&Waiting>,
     tell: &(impl Fn(bool, &str, String) + Sync),
 ) -> Result<Image, Failure> {
@@ -98,7 +97,6 @@ async fn pull<F: Feed>(
             Ok(image)
         }
         Err(error) => {
-            let _ = present;
             let text = worded(&error);
             tell(true, "Failed", format!("Failed to pull image {reference:?}: {text}"));
             tell(true, "Failed", "Error: ErrImagePull".to_owned());
@@ -165,7 +163,8 @@ pub struct Pulls {
 impl Pulls {
     fn failed(&self, reference: &str) {
         let mut backoffs = self.backoffs.lock();
-        let next = Backoff::next(backoffs.get(reference), cox_kit::clock::now());
+        let now = cox_kit::clock::now();
+        let next = Backoff::next(backoffs.get(reference), now, now);
         backoffs.insert(reference.to_owned(), next);
     }
 

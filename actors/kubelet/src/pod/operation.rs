@@ -1,6 +1,6 @@
 //! The operations of a pod's worker: what is under way, and what their ends mean.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cox_kit::api::Why;
 use cox_kit::{Command, Feed};
@@ -8,8 +8,9 @@ use cox_runtime::{ContainerId, SandboxId};
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::{Message, State, next_backoff, start, stop};
-use crate::model::{Retry, SandboxView, Volumes, Waiting};
+use super::{Message, State, Task, next_backoff, start, stop};
+use crate::model::{ContainerView, Retry, SandboxView, Volumes, Waiting};
+use crate::spec::names::log_folder;
 use crate::plan::Step;
 use crate::spec::sandbox;
 use crate::volumes::manager::{self, Places};
@@ -50,8 +51,20 @@ pub enum Finished {
     Sandbox(Result<SandboxView, String>),
     /// A container runs, or why not and when to try again.
     Started(Result<(), start::Failure>),
+    /// The API refused a status: the Pod is gone or another one, or it is not valid.
+    Refused,
     /// Nothing more to say than whether it worked.
     Plain(Result<(), String>),
+}
+
+impl Operation {
+    /// The name of the container that it starts.
+    pub(super) fn starts(&self) -> Option<&str> {
+        match self {
+            Operation::Start(name) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// The id of a pod's sandbox.
@@ -86,8 +99,9 @@ impl<F: Feed> State<F> {
                     return;
                 }
                 let Some(sandbox) = self.sandbox.clone() else { return };
-                if self.known().newest(&name).is_some_and(|c| c.attempt < attempt) {
-                    next_backoff(&mut self.memory, &name);
+                let failed = self.known().newest(&name).filter(|c| c.attempt < attempt).and_then(ContainerView::ended);
+                if let Some((_, at)) = failed {
+                    next_backoff(&mut self.memory, &name, at);
                 }
                 let waiting = self.memory.waiting.get(&name).cloned();
                 let job = start::Job { member: *member, attempt, sandbox, places: self.places.clone(), waiting };
@@ -97,7 +111,7 @@ impl<F: Feed> State<F> {
                 if grace.is_zero()
                     && let Some(slower) = self.under_way.remove(&Operation::Stop(id.clone()))
                 {
-                    slower.abort();
+                    slower.handle.abort();
                 }
                 if let Some(text) = tell {
                     context.tell(&pod, &self.field_path(&name), false, "Killing", text);
@@ -109,17 +123,36 @@ impl<F: Feed> State<F> {
                     Finished::Plain(stop::stop(&context, &pod, member, &id, &ip, grace).await)
                 });
             }
-            Step::Remove(id) => self.spawn(Operation::Remove(id.clone()), async move {
-                Finished::Plain(context.runtime.remove_container(&id).await.map_err(|e| e.to_string()))
-            }),
+            Step::Remove(id) => {
+                let Some(view) = self.containers.iter().find(|c| c.id == id).cloned() else { return };
+                let folder = context.config.container_dir(&self.uid, &view.name, view.attempt);
+                let log = context.config.log_dir(&log_folder(&pod)).join(&view.name).join(format!("{}.log", view.attempt));
+                self.spawn(Operation::Remove(id.clone()), async move {
+                    let removed = context.runtime.remove_container(&id).await.map_err(|e| e.to_string());
+                    // A container without a log or a folder of its own is removed as well.
+                    let _ = tokio::fs::remove_file(log).await;
+                    let _ = tokio::fs::remove_dir_all(folder).await;
+                    Finished::Plain(removed)
+                });
+            }
             Step::StopSandbox(id) => self.spawn(Operation::StopSandbox, async move {
                 Finished::Plain(context.runtime.stop_sandbox(&id).await.map_err(|e| e.to_string()))
             }),
             Step::Finish => {
+                // What is being made would come after what is taken away.
+                let begins = |o: &Operation| matches!(o, Operation::Sandbox | Operation::Volumes | Operation::Start(_));
+                if self.under_way.contains_key(&Operation::Finish) || self.under_way.keys().any(begins) {
+                    return;
+                }
                 let uid = self.uid.clone();
+                let leaving = std::mem::take(&mut self.leaving);
                 self.spawn(Operation::Finish, async move {
-                    let folder = context.config.pod_dir(&uid).join("volumes");
-                    let gone = tokio::task::spawn_blocking(move || manager::tear_down(&folder)).await;
+                    for task in leaving {
+                        // It was aborted: that is how it ends.
+                        let _ = task.await;
+                    }
+                    let folder = context.config.pod_dir(&uid);
+                    let gone = tokio::task::spawn_blocking(move || manager::tear_down_volumes(&folder)).await;
                     context.tokens.forget(&uid);
                     Finished::Plain(match gone {
                         Ok(result) => result.map_err(|e| e.to_string()),
@@ -159,11 +192,9 @@ impl<F: Feed> State<F> {
                     context.feed.wait_for(done.revision, SHOWN).await;
                     Ok(())
                 }
-                // The Pod is gone or another one: the feed will show it.
-                Err(failed) if matches!(failed.status.code, 404 | 409 | 422) => {
-                    tracing::debug!(status = %failed, "a pod's status was refused");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    Ok(())
+                Err(failed) if matches!(failed.status.code, 400..=499) && failed.status.code != 429 => {
+                    tracing::info!(status = %failed, "a pod's status was refused");
+                    return Finished::Refused;
                 }
                 Err(failed) => {
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -183,23 +214,24 @@ impl<F: Feed> State<F> {
             return;
         }
         let (myself, name) = (self.myself.clone(), operation.clone());
-        let task = tokio::spawn(async move {
+        let handle = tokio::spawn(async move {
             let finished = work.await;
             // A worker that is gone has no use for the news.
             let _ = myself.send_message(Message::Finished(name, finished));
         });
-        self.under_way.insert(operation, task.abort_handle());
+        self.under_way.insert(operation, Task { handle, since: Instant::now() });
     }
 
-    /// Ends what only a pod that goes on would need.
+    /// Ends what only a pod that goes on would need. A sandbox that is being made is waited for: half of one could not be taken away.
     pub(super) fn abandon_beginnings(&mut self) {
-        self.under_way.retain(|operation, task| {
-            let beginning = matches!(operation, Operation::Volumes | Operation::Sandbox | Operation::Start(_));
-            if beginning {
-                task.abort();
+        let beginning = |operation: &Operation| matches!(operation, Operation::Volumes | Operation::Start(_));
+        let ended: Vec<Operation> = self.under_way.keys().filter(|o| beginning(o)).cloned().collect();
+        for operation in ended {
+            if let Some(task) = self.under_way.remove(&operation) {
+                task.handle.abort();
+                self.leaving.push(task.handle);
             }
-            !beginning
-        });
+        }
     }
 
     /// Takes in the end of an operation.
@@ -238,11 +270,24 @@ impl<F: Feed> State<F> {
                 // The feed shows the deletion in a moment; if it does not, it is asked for again.
                 self.memory.not_before.insert(Retry::Delete, now + RETRY);
             }
+            (Operation::Tell, Finished::Refused) => {
+                self.reread();
+                let version = self.pod.metadata.resource_version.clone().unwrap_or_default();
+                self.refused = Some((version, Instant::now()));
+            }
             (Operation::Tell, Finished::Plain(_)) => self.reread(),
             (operation, Finished::Plain(Err(error))) => {
                 tracing::warn!(pod = %self.key(), ?operation, error, "an operation on a pod failed");
-                let key = if matches!(operation, Operation::Delete) { Retry::Delete } else { Retry::Sandbox };
-                self.memory.not_before.insert(key, now + RETRY);
+                let retry = match operation {
+                    Operation::Stop(id) => {
+                        self.memory.stopping.remove(id);
+                        Retry::Stop(id.clone())
+                    }
+                    Operation::Delete => Retry::Delete,
+                    Operation::Finish => Retry::Finish,
+                    _ => Retry::Sandbox,
+                };
+                self.memory.not_before.insert(retry, now + RETRY);
             }
             _ => {}
         }

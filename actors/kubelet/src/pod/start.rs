@@ -3,13 +3,13 @@
 use cox_kit::Feed;
 use cox_runtime::ContainerError;
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{LifecycleHandler, Pod, Service};
 
 use super::{images, mounts, stop};
 use crate::model::{SandboxView, Waiting};
 use crate::node::Context;
 use crate::spec::container::{Surroundings, container};
-use crate::spec::names::Member;
+use crate::spec::names::{Member, pod_id};
 use crate::spec::{env, links};
 use crate::volumes::manager::Places;
 
@@ -82,7 +82,8 @@ pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> R
     tell(false, "Created", "Container created".to_owned());
     match context.runtime.start_container(&id).await {
         Ok(()) => {}
-        Err(ContainerError::Start { reason }) => return Err(refuse("RunContainerError", reason)),
+        // It counts as a start that has ended: when it is tried again is for the crash back-off to say.
+        Err(ContainerError::Start { reason }) => return Err(Failure { again: SignedDuration::ZERO, ..refuse("RunContainerError", reason) }),
         Err(error) => return Err(refuse("RunContainerError", error.to_string())),
     }
     tell(false, "Started", "Container started".to_owned());
@@ -90,13 +91,24 @@ pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> R
     if let Some(hook) = hook {
         let ip = job.sandbox.ips.first().map(ToString::to_string).unwrap_or_default();
         if let Err(error) = stop::hook(context, own, hook, &id, &ip).await {
-            tell(true, "FailedPostStartHook", format!("PostStartHook failed: {error}"));
+            // The words of the hook stay out of the event: they may hold secrets of whoever answered.
+            tell(true, "FailedPostStartHook", "PostStartHook failed".to_owned());
             tell(false, "Killing", "FailedPostStartHook".to_owned());
             let grace = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(30).max(0).unsigned_abs();
             // That it could not be stopped shows in its state.
             let _ = context.runtime.stop_container(&id, std::time::Duration::from_secs(grace)).await;
-            return Err(Failure::new("PostStartHookError", format!("PostStartHook failed: {error}"), SignedDuration::ZERO));
+            let text = format!("{} for Container {:?} in Pod {:?} failed - error: {error}", called(hook), own.name, pod_id(pod));
+            return Err(Failure::new("PostStartHookError", text, SignedDuration::ZERO));
         }
     }
     Ok(())
+}
+
+/// A hook as its failure names it.
+fn called(hook: &LifecycleHandler) -> String {
+    match (&hook.exec, &hook.http_get) {
+        (Some(exec), _) => format!("Exec lifecycle hook ([{}])", exec.command.iter().flatten().cloned().collect::<Vec<_>>().join(" ")),
+        (None, Some(get)) => format!("HTTP lifecycle hook ({})", get.path.as_deref().unwrap_or_default()),
+        (None, None) => "Lifecycle hook".to_owned(),
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Phase;
 use super::container;
-use crate::model::Known;
+use crate::model::{Known, Volumes};
 use crate::plan::{Progress, progress};
 use crate::spec::names::{Member, Role};
 
@@ -31,7 +31,9 @@ impl Verdict {
 
 /// All conditions. A condition that holds as before keeps its time.
 pub(super) fn conditions(known: &Known<'_>, members: &[Member], phase: Phase, now: Timestamp) -> Value {
-    let network = known.sandbox.is_some_and(|s| s.ready);
+    // Containers could start: the network stands, and the volumes are in place (or once were, for what has started).
+    let begun = members.iter().any(|m| known.told_start(&m.container.name).is_some());
+    let network = known.sandbox.is_some_and(|s| s.ready) && (known.memory.volumes == Volumes::Ready || begun);
     let containers = containers_ready(known, members, phase);
     let ready = if containers.holds { gates(known) } else { Verdict { message: containers.message.clone(), ..containers } };
     let own = [
@@ -76,13 +78,13 @@ fn initialized(known: &Known<'_>, members: &[Member], phase: Phase) -> Verdict {
         return Verdict::yes();
     }
     let done = |m: &&Member| {
-        let newest = known.newest(&m.container.name);
+        let newest = known.told_start(&m.container.name);
         match m.role {
             Role::Init => newest.and_then(|c| c.ended()).is_some_and(|(code, _)| code == 0),
             _ => newest.is_some_and(|c| c.is_running() && known.health(c).started),
         }
     };
-    let began = members.iter().any(|m| m.role == Role::Main && known.newest(&m.container.name).is_some());
+    let began = members.iter().any(|m| m.role == Role::Main && known.told_start(&m.container.name).is_some());
     let inits = members.iter().filter(|m| matches!(m.role, Role::Init | Role::Sidecar));
     let incomplete: Vec<&str> = inits.filter(|m| !done(m)).map(|m| m.container.name.as_str()).collect();
     if began || incomplete.is_empty() {

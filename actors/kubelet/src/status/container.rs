@@ -4,17 +4,19 @@ use cox_runtime::{ContainerState, ExitReason};
 use serde_json::{Map, Value, json};
 
 use super::time;
-use crate::model::{ContainerView, Known};
+use crate::model::{ContainerView, Known, Lost};
 use crate::plan::{Progress, progress};
 use crate::spec::names::{Member, Role};
 
 /// How container ids begin: the runtime's name.
 const SCHEME: &str = "cox";
+/// Why a container waits that is about to start.
+const CREATING: &str = "ContainerCreating";
 
 /// Whether a container counts as ready: an init container when it has completed, any other while it runs, has started and its readiness
 /// probe (if it has one) succeeds.
 pub(super) fn is_ready(known: &Known<'_>, member: &Member) -> bool {
-    let Some(newest) = known.newest(&member.container.name) else { return false };
+    let Some(newest) = known.told_start(&member.container.name) else { return false };
     match member.role {
         Role::Init => newest.ended().is_some_and(|(code, _)| code == 0),
         Role::Ephemeral => false,
@@ -28,27 +30,42 @@ pub(super) fn is_ready(known: &Known<'_>, member: &Member) -> bool {
 /// `containerStatuses[]`.
 pub(super) fn status(known: &Known<'_>, member: &Member) -> Value {
     let container = &member.container;
-    let newest = known.newest(&container.name);
-    let waiting = known.memory.waiting.get(&container.name);
-    // A container that ended and waits for its next start shows the wait, and its end as the last state.
-    let current = newest.filter(|c| waiting.is_none() || c.is_running());
-    let last = if waiting.is_some() { newest.filter(|c| c.ended().is_some()) } else { known.previous(&container.name) };
-    let state = match (current, waiting) {
-        (Some(view), _) => state(view),
-        (None, Some(waiting)) => {
+    let newest = known.told_start(&container.name);
+    if newest.is_none()
+        && let Some(told) = known.told(&container.name)
+        && told.state.as_ref().is_some_and(|s| s.terminated.is_some())
+    {
+        // Only the API remembers how it ended.
+        return serde_json::to_value(told).unwrap_or_default();
+    }
+    // A container that has ended for good shows its end, whatever its next start would have waited for.
+    let done = newest.and_then(ContainerView::ended).is_some_and(|(code, _)| !known.restarts(member, code));
+    let waiting = known.memory.waiting.get(&container.name).filter(|_| !done && !newest.is_some_and(ContainerView::is_running));
+    let state = match (newest, waiting) {
+        (_, Some(waiting)) => {
             let mut fields = Map::from_iter([("reason".to_owned(), Value::from(waiting.reason.as_str()))]);
             if !waiting.message.is_empty() {
                 fields.insert("message".to_owned(), waiting.message.as_str().into());
             }
             json!({"waiting": fields})
         }
-        (None, None) if never_started(known) => lost(),
+        (Some(view), None) => state(view),
+        (None, None) if ended_unseen(known, member) => lost(),
         (None, None) => json!({"waiting": {"reason": first_wait(known, member)}}),
+    };
+    // A container that waits for its next start shows its end as the last state.
+    let last = match (newest, waiting) {
+        (Some(view), Some(_)) => self::state(view),
+        (Some(view), None) => known.before(view).map_or_else(|| last_told(known, member), self::state),
+        (None, _) => match known.lost(&container.name) {
+            Some(Lost::Gone { running: true, .. }) => lost(),
+            _ => last_told(known, member),
+        },
     };
     let mut status = json!({
         "name": container.name,
         "state": state,
-        "lastState": last.map_or_else(|| last_told(known, member), self::state),
+        "lastState": last,
         "ready": is_ready(known, member),
         "restartCount": restart_count(known, member),
         "image": container.image.clone().unwrap_or_default(),
@@ -82,7 +99,7 @@ pub(super) fn status(known: &Known<'_>, member: &Member) -> Value {
 
 fn state(view: &ContainerView) -> Value {
     match &view.state {
-        ContainerState::Created => json!({"waiting": {"reason": "ContainerCreating"}}),
+        ContainerState::Created => json!({"waiting": {"reason": CREATING}}),
         ContainerState::Running { started_at, .. } => json!({"running": {"startedAt": nanos(*started_at)}}),
         ContainerState::Exited { exit_code, signal: _, reason, message, started_at, finished_at } => {
             let why = match reason {
@@ -115,12 +132,26 @@ fn nanos(nanoseconds: i64) -> String {
 fn first_wait(known: &Known<'_>, member: &Member) -> &'static str {
     let has_init = known.members().iter().any(|m| matches!(m.role, Role::Init | Role::Sidecar));
     let initializing = has_init && progress(known) != Progress::Running;
-    if initializing || matches!(member.role, Role::Init | Role::Sidecar) { "PodInitializing" } else { "ContainerCreating" }
+    if initializing || matches!(member.role, Role::Init | Role::Sidecar) { "PodInitializing" } else { CREATING }
 }
 
-/// A container that was not there when its pod ended: how it would have ended cannot be known.
-fn never_started(known: &Known<'_>) -> bool {
-    known.memory.finished && known.pod.metadata.deletion_timestamp.is_some() && known.members().iter().any(|m| known.newest(&m.container.name).is_some())
+/// Whether a container without a trace counts as ended badly, as its deleted pod has ended: main containers of a pod that was initialized, and
+/// init containers up to the last that left a trace (the first at least).
+fn ended_unseen(known: &Known<'_>, member: &Member) -> bool {
+    if !known.memory.finished || known.pod.metadata.deletion_timestamp.is_none() {
+        return false;
+    }
+    let members = known.members();
+    let traced = |m: &Member| known.told_start(&m.container.name).is_some() || known.lost(&m.container.name).is_some();
+    let inits: Vec<&Member> = members.iter().filter(|m| matches!(m.role, Role::Init | Role::Sidecar)).collect();
+    match member.role {
+        Role::Ephemeral => false,
+        Role::Main => inits.is_empty() || members.iter().any(|m| m.role == Role::Main && traced(m)) || progress(known) == Progress::Running,
+        Role::Init | Role::Sidecar => {
+            let own = inits.iter().position(|m| m.container.name == member.container.name);
+            own <= Some(inits.iter().rposition(|m| traced(m)).unwrap_or(0))
+        }
+    }
 }
 
 fn lost() -> Value {
@@ -133,19 +164,17 @@ fn lost() -> Value {
 
 /// The last state that the API has, for a container whose earlier start the runtime no longer has.
 fn last_told(known: &Known<'_>, member: &Member) -> Value {
-    let status = known.pod.status.as_ref();
-    let lists = status.iter().flat_map(|s| [&s.container_statuses, &s.init_container_statuses]).flatten().flatten();
-    let told = lists.into_iter().find(|s| s.name == member.container.name).and_then(|s| s.last_state.as_ref());
+    let told = known.told(&member.container.name).and_then(|s| s.last_state.as_ref());
     told.and_then(|state| serde_json::to_value(state).ok()).unwrap_or_else(|| json!({}))
 }
 
 fn restart_count(known: &Known<'_>, member: &Member) -> u32 {
-    let told = known.pod.status.as_ref().and_then(|s| {
-        let lists = [&s.container_statuses, &s.init_container_statuses];
-        lists.into_iter().flatten().flatten().find(|c| c.name == member.container.name).map(|c| c.restart_count)
-    });
-    let told = told.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
-    known.newest(&member.container.name).map_or(told, |c| c.attempt)
+    let name = &member.container.name;
+    match known.told_start(name) {
+        Some(start) => start.attempt,
+        // Its next start is another one.
+        None => known.lost(name).map_or(0, Lost::next),
+    }
 }
 
 fn mounts(member: &Member) -> Option<Value> {

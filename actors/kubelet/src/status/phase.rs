@@ -1,8 +1,8 @@
 //! The phase of a pod, from its containers.
 
-use crate::model::Known;
+use crate::model::{Known, Lost};
 use crate::plan::{Progress, progress};
-use crate::spec::names::Role;
+use crate::spec::names::{Member, Role};
 
 /// `status.phase`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +45,47 @@ pub fn phase(known: &Known<'_>) -> Phase {
         return Phase::Failed;
     }
     let members = known.members();
-    let mains: Vec<_> = members.iter().filter(|m| m.role == Role::Main).collect();
-    let codes: Vec<Option<i32>> =
-        mains.iter().map(|m| known.newest(&m.container.name).and_then(|c| c.ended()).map(|(code, _)| code)).collect();
-    let ended_for_deletion = known.pod.metadata.deletion_timestamp.is_some() && known.memory.finished;
-    if progress(known) == Progress::Over || ended_for_deletion {
-        let well = !codes.is_empty() && codes.iter().all(|code| *code == Some(0));
+    let mains: Vec<&Member> = members.iter().filter(|m| m.role == Role::Main).collect();
+    let codes: Vec<Option<i32>> = mains.iter().map(|m| end_code(known, &m.container.name)).collect();
+    let all_ended = !codes.is_empty() && codes.iter().all(Option::is_some);
+    // A container of a deleted pod is not started again, whatever its policy.
+    let ended_by_deletion = known.pod.metadata.deletion_timestamp.is_some() && known.memory.finished && all_ended;
+    if progress(known) == Progress::Over || ended_by_deletion {
+        let well = all_ended && codes.iter().all(|code| *code == Some(0));
         return if well { Phase::Succeeded } else { Phase::Failed };
     }
-    before_the_end(known)
+    before_the_end(known, &mains)
+}
+
+fn end_code(known: &Known<'_>, name: &str) -> Option<i32> {
+    match known.told_start(name) {
+        Some(start) => start.ended().map(|(code, _)| code),
+        None => match known.lost(name)? {
+            Lost::Ended { exit_code, .. } => Some(exit_code),
+            Lost::Gone { .. } => None,
+        },
+    }
+}
+
+/// What the API is told. While anything of a pod is left, its end is only announced by its containers; and a pod that is gone has ended,
+/// also if nothing of it ever ran.
+pub(super) fn shown(known: &Known<'_>, computed: Phase) -> &'static str {
+    if known.memory.rejected || known.told_end().is_some() {
+        return computed.as_str();
+    }
+    if known.memory.finished {
+        let ended = computed.is_final();
+        return if ended { computed.as_str() } else { Phase::Failed.as_str() };
+    }
+    if !computed.is_final() {
+        return computed.as_str();
+    }
+    let told = known.pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    if told == Some("Running") { Phase::Running.as_str() } else { Phase::Pending.as_str() }
 }
 
 /// Pending until every main container has been started once (or has ended), Running from then on.
-pub(super) fn before_the_end(known: &Known<'_>) -> Phase {
-    let members = known.members();
-    let mut mains = members.iter().filter(|m| m.role == Role::Main).peekable();
-    let any = mains.peek().is_some();
-    let begun = any && mains.all(|m| known.newest(&m.container.name).is_some_and(|c| c.is_running() || c.ended().is_some()));
-    if begun { Phase::Running } else { Phase::Pending }
+fn before_the_end(known: &Known<'_>, mains: &[&Member]) -> Phase {
+    let begun = |m: &&Member| known.told_start(&m.container.name).is_some() || known.lost(&m.container.name).is_some();
+    if !mains.is_empty() && mains.iter().all(begun) { Phase::Running } else { Phase::Pending }
 }

@@ -79,28 +79,22 @@ async fn talk(offer: Offer, session: Result<Session, (String, i32)>) {
     };
     let Session { stdin, stdout, stderr, resize, outcome } = session;
     let (frames, waiting) = mpsc::channel(WAITING);
-    let input = feed(source, stdin, resize);
-    let output = async {
-        let (out, err) = (frames.clone(), frames);
-        tokio::join!(drain(stdout, out, Frame::Stdout), drain(stderr, err, Frame::Stderr));
-    };
     let outcome = async {
+        let (out, err) = (frames.clone(), frames);
         // Output is read to its end first: what the command wrote last comes before its exit code.
-        output.await;
+        tokio::join!(drain(stdout, out, Frame::Stdout), drain(stderr, err, Frame::Stderr));
         outcome.await
     };
-    let sent = forward(sink, waiting);
-    tokio::pin!(outcome, sent, input);
-    let mut gone = false;
-    let ended = loop {
-        tokio::select! {
-            ended = &mut outcome => break ended,
-            // The client's side is through with its input; its output goes on, unless it has left altogether.
-            left = &mut input, if !gone => {
-                gone = true;
-                if left { return; }
-            }
+    let ended = async { tokio::join!(outcome, forward(sink, waiting)) };
+    let input = async {
+        // A client that is through with its input still waits for output; only one that has left altogether ends the conversation.
+        if !feed(source, stdin, resize).await {
+            std::future::pending::<()>().await;
         }
+    };
+    let (ended, sink) = tokio::select! {
+        ended = ended => ended,
+        () = input => return,
     };
     let exit = match ended {
         Ok(ExecOutcome::Exited(code)) => Exit::Code(code),
@@ -108,7 +102,7 @@ async fn talk(offer: Offer, session: Result<Session, (String, i32)>) {
         Ok(ExecOutcome::Detached) => Exit::Code(0),
         Err(error) => Exit::Failed(error.to_string()),
     };
-    if let Some(sink) = sent.await {
+    if let Some(sink) = sink {
         end(sink, Frame::Exit(exit)).await;
     }
 }

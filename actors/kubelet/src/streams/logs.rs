@@ -7,6 +7,7 @@ use cox_kit::Feed;
 use cox_objects::Status;
 use cox_runtime::logs::{LogEntry, LogOptions, LogReader, LogStream};
 use cox_runtime::{ContainerInfo, ContainerState, Event};
+use k8s_openapi::api::core::v1::Pod;
 use tokio_util::sync::CancellationToken;
 
 use super::{pod_of, starts_of};
@@ -40,6 +41,8 @@ pub(super) async fn logs<F: Feed>(context: &Context<F>, offer: Offer) {
 async fn open<F: Feed>(context: &Context<F>, request: &LogRequest, ended: &CancellationToken) -> Result<LogReader, Status> {
     let pod = pod_of(context, &request.target)?;
     let mut starts = starts_of(context, &request.target).await?;
+    // One that is only being made has no log yet.
+    starts.retain(|c| !matches!(c.state, ContainerState::Created));
     let target = &request.target;
     let mut newest = starts.pop();
     if request.previous {
@@ -50,7 +53,7 @@ async fn open<F: Feed>(context: &Context<F>, request: &LogRequest, ended: &Cance
         }
     }
     let Some(container) = newest else {
-        let text = format!("container {:?} in pod {:?} is waiting to start: ContainerCreating", target.container, target.pod);
+        let text = format!("container {:?} in pod {:?} is waiting to start: {}", target.container, target.pod, wait_of(&pod, &target.container));
         return Err(Status::bad_request(text));
     };
     let path = context.config.log_dir(&log_folder(&pod)).join(&target.container).join(format!("{}.log", container.attempt));
@@ -69,6 +72,20 @@ async fn open<F: Feed>(context: &Context<F>, request: &LogRequest, ended: &Cance
         tokio::spawn(until_ended(context.clone(), container, ended.clone()));
     }
     LogReader::open(&path, options).map_err(|e| Status::internal(format!("failed to open the log of {:?}: {e}", target.container)))
+}
+
+/// What a container waits for, as far as it was told.
+fn wait_of(pod: &Pod, container: &str) -> String {
+    let status = pod.status.as_ref();
+    let lists = status.iter().flat_map(|s| [&s.container_statuses, &s.init_container_statuses, &s.ephemeral_container_statuses]);
+    let told = lists.flatten().flatten().find(|s| s.name == container);
+    let reason = told.and_then(|s| s.state.as_ref()?.waiting.as_ref()?.reason.clone());
+    match reason.as_deref() {
+        Some("ErrImagePull") => "image can't be pulled".to_owned(),
+        Some("ImagePullBackOff") => "trying and failing to pull image".to_owned(),
+        Some(other) => other.to_owned(),
+        None => "ContainerCreating".to_owned(),
+    }
 }
 
 /// Cancels the token when the container has ended; ends with it at the latest.

@@ -59,13 +59,22 @@ pub fn write(folder: &Path, files: &Files, owner: Ownership) -> io::Result<bool>
     let link = folder.join("..data_tmp");
     let _ = fs::remove_file(&link);
     symlink(&stamp, &link)?;
-    let before = fs::read_link(folder.join(DATA)).ok();
     fs::rename(&link, folder.join(DATA))?;
     link_names(folder, files)?;
-    if let Some(before) = before {
-        fs::remove_dir_all(folder.join(before))?;
-    }
+    remove_old(folder, &stamp)?;
     Ok(true)
+}
+
+/// Removes the folders of earlier contents, also of a write that did not come to its end.
+fn remove_old(folder: &Path, current: &str) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("..") && name != current && entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn check(path: &str) -> io::Result<()> {
@@ -103,7 +112,8 @@ fn link_names(folder: &Path, files: &Files) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with("..") && !wanted.contains(name.as_str()) {
+        // What a subPath made here is no link, and not ours to take away.
+        if !name.starts_with("..") && !wanted.contains(name.as_str()) && entry.file_type()?.is_symlink() {
             fs::remove_file(entry.path())?;
         }
     }

@@ -132,6 +132,8 @@ fn check_host_path(host: &HostPathVolumeSource) -> Result<(), String> {
     let found = fs::metadata(path).ok().map(|m| m.file_type());
     let kind = host.type_.as_deref().unwrap_or_default();
     let fits = match kind {
+        // No check: what is missing is made, as container runtimes do for what they mount.
+        "" if found.is_none() => return fs::create_dir_all(path).map_err(|e| e.to_string()),
         "" => return Ok(()),
         "DirectoryOrCreate" if found.is_none() => {
             return fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|e| e.to_string());
@@ -188,6 +190,18 @@ fn is_mount_point(folder: &Path) -> io::Result<bool> {
     let parent = folder.parent().unwrap_or(folder);
     Ok(fs::metadata(folder)?.st_dev() != fs::metadata(parent)?.st_dev())
 }
+
+/// Takes away the volumes in a pod's folder, and what was mounted of them for `subPath`s; what else is in it stays.
+///
+/// # Errors
+/// Of the file system.
+pub fn tear_down_volumes(pod: &Path) -> io::Result<()> {
+    tear_down(&pod.join(SUB_PATHS))?;
+    tear_down(&pod.join("volumes"))
+}
+
+/// The folder in a pod's folder for what `subPath`s lead to.
+pub const SUB_PATHS: &str = "volume-subpaths";
 
 /// Takes a pod's folder away with everything that is mounted below it. What is not there is fine.
 ///
