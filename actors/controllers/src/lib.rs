@@ -1,5 +1,7 @@
 //! The controllers: pure reconcilers that bring the cluster's objects to what their specs say, each under a user of its own.
 
+mod deployment;
+mod endpoints;
 mod hash;
 mod model;
 mod pods;

@@ -138,7 +138,7 @@ pub(crate) struct SetSpec {
 }
 
 /// How it does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct SetStatus {
     #[serde(deserialize_with = "or_default")]
@@ -150,6 +150,8 @@ pub(crate) struct SetStatus {
     pub terminating_replicas: Option<i32>,
     #[serde(deserialize_with = "or_default")]
     pub observed_generation: i64,
+    #[serde(deserialize_with = "or_default")]
+    pub conditions: Vec<Condition>,
 }
 
 impl Set {

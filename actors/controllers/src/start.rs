@@ -12,6 +12,8 @@ use cox_objects::Kinds;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::deployment::Deployments;
+use crate::endpoints::{legacy::LegacyEndpoints, slices::EndpointSlices};
 use crate::replicas::{ReplicaSets, Replicas, ReplicationControllers};
 
 /// The Lease in `kube-system` that says which instance works.
@@ -49,6 +51,9 @@ pub async fn start(deps: Deps) -> Result<Running, ComponentError> {
     let of = Controllers { deps, leadership };
     children.push(of.child("replicaset-controller", Replicas::<ReplicaSets>::default));
     children.push(of.child("replication-controller", Replicas::<ReplicationControllers>::default));
+    children.push(of.child("deployment-controller", Deployments::default));
+    children.push(of.child("endpointslice-controller", EndpointSlices::default));
+    children.push(of.child("endpoint-controller", LegacyEndpoints::default));
     Running::start(Scope::root("controllers"), children).await
 }
 

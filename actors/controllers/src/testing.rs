@@ -192,9 +192,13 @@ impl Cluster {
                 Command::Update { key, subresource: "finalize", object } => {
                     self.change(&key, |old| set(old, "spec", object["spec"].clone()));
                 }
-                Command::Update { key, object, .. } => {
-                    self.change(&key, |old| set(old, "status", object["status"].clone()));
-                }
+                // Annotations get through with a status, as those of Deployments do.
+                Command::Update { key, object, .. } => self.change(&key, |old| {
+                    set(old, "status", object["status"].clone());
+                    if let Some(annotations) = object.pointer("/metadata/annotations") {
+                        set(old, "metadata.annotations", annotations.clone());
+                    }
+                }),
                 Command::Patch { key, patch, .. } => self.merge(&key, &strip(patch)),
                 Command::Delete { key, .. } => {
                     if self.has(&key) {
