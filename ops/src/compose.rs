@@ -188,9 +188,10 @@ pub async fn control(bus: Bus, identity: Identity, scope: Scope, mirror: Option<
     Ok(Running::start(Scope::root("control"), vec![server]).await?)
 }
 
-/// Who this process is among those that may lead.
-fn instance(host_name: &str) -> String {
-    format!("{host_name}_{}", uuid::Uuid::new_v4())
+/// Who a component of `cox up` is among those that may lead. One process holds a cluster's folder at a time, so that a new one after a crash
+/// is the same instance and leads at once; a component of another process has a name of its own.
+pub fn instance(cluster: &Cluster, host_name: &str) -> String {
+    format!("{host_name}_{}", cluster.id)
 }
 
 /// Starts the controllers.
@@ -202,10 +203,10 @@ pub async fn controllers(
     mirror: &Mirror,
     kinds: Arc<Kinds>,
     root_ca: String,
-    host_name: &str,
+    instance: String,
 ) -> Result<Vec<Running>> {
     let bus = transport.connect(&Identity::Controllers).await?;
-    let config = cox_controllers::Config { instance: instance(host_name), root_ca };
+    let config = cox_controllers::Config { instance, root_ca };
     let deps = cox_controllers::Deps { bus: bus.clone(), kinds, mirror: mirror.clone(), config };
     let running = cox_controllers::start(deps).await?;
     let scope = running.scope().clone();
@@ -216,9 +217,9 @@ pub async fn controllers(
 ///
 /// # Errors
 /// If the bus is not there, or the tree does not start.
-pub async fn scheduler(transport: &Transport, mirror: &Mirror, kinds: Arc<Kinds>, host_name: &str) -> Result<Vec<Running>> {
+pub async fn scheduler(transport: &Transport, mirror: &Mirror, kinds: Arc<Kinds>, instance: String) -> Result<Vec<Running>> {
     let bus = transport.connect(&Identity::Scheduler).await?;
-    let deps = cox_scheduler::Deps { bus: bus.clone(), kinds, feed: mirror.clone(), holder: instance(host_name) };
+    let deps = cox_scheduler::Deps { bus: bus.clone(), kinds, feed: mirror.clone(), holder: instance };
     let running = cox_scheduler::start(deps).await?;
     let scope = running.scope().clone();
     Ok(vec![running, control(bus, Identity::Scheduler, scope, Some(mirror.clone())).await?])

@@ -1,4 +1,5 @@
 //! `cox`: the one binary of Coxswain. Composition, command line, telemetry.
+#![allow(unreachable_pub, reason = "a binary has no interface; `pub` says what a module offers the others")]
 
 mod address;
 mod cli;
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     // A container's monitor is this program again; it must not have a thread before it forks.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == "monitor") {
-        return cox_runtime::monitor::main(arguments);
+        cox_runtime::monitor::main(arguments);
     }
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();

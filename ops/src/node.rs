@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cox_bus::{Bus, Identity};
@@ -22,6 +23,8 @@ use crate::compose::{self, Network, Transport};
 const DOMAIN: &str = "cluster.local";
 /// All pods of a cluster, of which a node's are a part.
 const ALL_PODS: &str = "10.244.0.0/16";
+/// How long a node waits for its first view of the cluster before it goes on without.
+const FIRST_FEED: Duration = Duration::from_secs(5);
 /// How many pods a node takes.
 const MAX_PODS: u32 = 110;
 
@@ -160,6 +163,8 @@ async fn follow(bus: &Bus, node: &str, scope: feed::Scope) -> Result<(Mirror, Ru
         }
     });
     let running = Running::start(Scope::root("feed"), vec![follower]).await?;
+    // What follows the feed begins with a whole one; without the bus it begins with what it finds on the node.
+    mirror.waits_for(1, FIRST_FEED).await;
     Ok((mirror, running))
 }
 

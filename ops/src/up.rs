@@ -151,8 +151,10 @@ async fn start(options: &Up, parts: &mut Parts) -> Result<Option<String>> {
 
     let facts = ready::Facts::new(bus, mirror.clone());
     until("the server is ready", || ready::missing(&facts)).await?;
-    parts.components.extend(compose::controllers(transport, &mirror, kinds.clone(), pki.authority.certificate.clone(), &host_name).await?);
-    parts.components.extend(compose::scheduler(transport, &mirror, kinds.clone(), &host_name).await?);
+    let instance = compose::instance(&cluster, &host_name);
+    let root_ca = pki.authority.certificate.clone();
+    parts.components.extend(compose::controllers(transport, &mirror, kinds.clone(), root_ca, instance.clone()).await?);
+    parts.components.extend(compose::scheduler(transport, &mirror, kinds.clone(), instance).await?);
     if !options.no_node {
         let settings = node::Settings { cluster: &cluster, options, network, name: host_name.clone(), kinds };
         parts.node = Some(node::start(transport, &mirror, settings).await?);
