@@ -35,6 +35,8 @@ pub struct ContainerView {
     pub attempt: u32,
     /// Hash of the spec that it was made from.
     pub hash: String,
+    /// The image's name, as the store has it.
+    pub image: String,
     /// The image's id, or `repo@digest` for a pulled one: `imageID`.
     pub image_id: String,
     /// Where it is in its life.

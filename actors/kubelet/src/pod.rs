@@ -298,12 +298,14 @@ impl<F: Feed> State<F> {
         for info in listed {
             let name = info.labels.get(label::CONTAINER_NAME).cloned().unwrap_or_else(|| info.name.clone());
             let before = self.containers.iter().find(|c| c.id == info.id);
-            let (user, image_id) = match before {
-                Some(view) => (view.user.clone(), view.image_id.clone()),
+            let (user, image, image_id) = match before {
+                Some(view) => (view.user.clone(), view.image.clone(), view.image_id.clone()),
                 None => {
                     let status = self.context.runtime.container_status(&info.id).await?;
-                    let user = status.map(|s| s.user).unwrap_or_default();
-                    (user, images::told_id(&self.context, &info.image_id).await)
+                    let asked = self.known().members().into_iter().find(|m| m.container.name == name);
+                    let asked = asked.and_then(|m| m.container.image).unwrap_or_default();
+                    let (image, id) = images::told(&self.context, &info.image_id, asked).await;
+                    (status.map(|s| s.user).unwrap_or_default(), image, id)
                 }
             };
             let mut view = ContainerView {
@@ -311,6 +313,7 @@ impl<F: Feed> State<F> {
                 name,
                 attempt: info.attempt,
                 hash: info.labels.get(label::CONTAINER_HASH).cloned().unwrap_or_default(),
+                image,
                 image_id,
                 state: info.state,
                 user,

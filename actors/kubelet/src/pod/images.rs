@@ -14,10 +14,13 @@ use crate::model::Waiting;
 use crate::node::Context;
 use crate::spec::names::Member;
 
-/// `imageID` of an image: `repo@digest` of a pulled one, else its own id.
-pub(super) async fn told_id<F: Feed>(context: &Context<F>, id: &str) -> String {
-    let image = context.runtime.resolve_image(id).await.ok().flatten();
-    image.and_then(|image| image.repo_digests.first().cloned()).unwrap_or_else(|| id.to_owned())
+/// `image` and `imageID` of an image in a status: its name in the store (the one asked for, if it has several), and `repo@digest` of a
+/// pulled one, else its own id.
+pub(super) async fn told<F: Feed>(context: &Context<F>, id: &str, asked: String) -> (String, String) {
+    let Some(image) = context.runtime.resolve_image(id).await.ok().flatten() else { return (asked, id.to_owned()) };
+    let of_asked = image.repo_tags.iter().find(|tag| **tag == asked || tag.ends_with(&format!("/{asked}")));
+    let name = of_asked.or_else(|| image.repo_tags.first()).or_else(|| image.repo_digests.first()).cloned();
+    (name.unwrap_or(asked), image.repo_digests.first().cloned().unwrap_or_else(|| id.to_owned()))
 }
 
 /// Makes sure that the image is there.

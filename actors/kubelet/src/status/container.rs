@@ -51,7 +51,7 @@ pub(super) fn status(known: &Known<'_>, member: &Member) -> Value {
         }
         (Some(view), None) => state(view),
         (None, None) if ended_unseen(known, member) => lost(),
-        (None, None) => json!({"waiting": {"reason": first_wait(known, member)}}),
+        (None, None) => json!({"waiting": {"reason": first_wait(known)}}),
     };
     // A container that waits for its next start shows its end as the last state.
     let last = match (newest, waiting) {
@@ -68,7 +68,7 @@ pub(super) fn status(known: &Known<'_>, member: &Member) -> Value {
         "lastState": last,
         "ready": is_ready(known, member),
         "restartCount": restart_count(known, member),
-        "image": container.image.clone().unwrap_or_default(),
+        "image": newest.map_or_else(|| container.image.clone().unwrap_or_default(), |c| c.image.clone()),
         "imageID": newest.map_or("", |c| c.image_id.as_str()),
     });
     let Some(fields) = status.as_object_mut() else { return status };
@@ -79,7 +79,7 @@ pub(super) fn status(known: &Known<'_>, member: &Member) -> Value {
         let started = newest.is_some_and(|c| c.is_running() && (member.role == Role::Init || known.health(c).started));
         fields.insert("started".to_owned(), started.into());
     }
-    if newest.is_some() && member.role != Role::Ephemeral {
+    if newest.is_some() {
         let resources = container.resources.as_ref().and_then(|r| serde_json::to_value(r).ok()).unwrap_or_else(|| json!({}));
         if let Some(requests) = resources.get("requests") {
             fields.insert("allocatedResources".to_owned(), requests.clone());
@@ -129,10 +129,9 @@ fn nanos(nanoseconds: i64) -> String {
 }
 
 /// Why a container waits that nothing else is known of.
-fn first_wait(known: &Known<'_>, member: &Member) -> &'static str {
+fn first_wait(known: &Known<'_>) -> &'static str {
     let has_init = known.members().iter().any(|m| matches!(m.role, Role::Init | Role::Sidecar));
-    let initializing = has_init && progress(known) != Progress::Running;
-    if initializing || matches!(member.role, Role::Init | Role::Sidecar) { "PodInitializing" } else { CREATING }
+    if has_init { "PodInitializing" } else { CREATING }
 }
 
 /// Whether a container without a trace counts as ended badly, as its deleted pod has ended: main containers of a pod that was initialized, and

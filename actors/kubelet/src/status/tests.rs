@@ -1,1 +1,2 @@
-//! to come
+//! Tests of statuses.
+mod recorded;
