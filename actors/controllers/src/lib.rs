@@ -1,9 +1,12 @@
 //! The controllers: pure reconcilers that bring the cluster's objects to what their specs say, each under a user of its own.
 
+mod accounts;
+mod collector;
 mod deployment;
 mod endpoints;
 mod hash;
 mod model;
+mod namespace;
 mod pods;
 mod replicas;
 mod start;

@@ -12,8 +12,11 @@ use cox_objects::Kinds;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::accounts::{RootCa, ServiceAccounts};
+use crate::collector::Collector;
 use crate::deployment::Deployments;
 use crate::endpoints::{legacy::LegacyEndpoints, slices::EndpointSlices};
+use crate::namespace::Namespaces;
 use crate::replicas::{ReplicaSets, Replicas, ReplicationControllers};
 
 /// The Lease in `kube-system` that says which instance works.
@@ -54,6 +57,13 @@ pub async fn start(deps: Deps) -> Result<Running, ComponentError> {
     children.push(of.child("deployment-controller", Deployments::default));
     children.push(of.child("endpointslice-controller", EndpointSlices::default));
     children.push(of.child("endpoint-controller", LegacyEndpoints::default));
+    children.push(of.child("service-account-controller", ServiceAccounts::default));
+    let root_ca = of.deps.config.root_ca.clone();
+    children.push(of.child("root-ca-cert-publisher", move || RootCa::new(root_ca.clone())));
+    let kinds = of.deps.kinds.clone();
+    children.push(of.child("generic-garbage-collector", move || Collector::new(kinds.clone())));
+    let kinds = of.deps.kinds.clone();
+    children.push(of.child("namespace-controller", move || Namespaces::new(&kinds)));
     Running::start(Scope::root("controllers"), children).await
 }
 

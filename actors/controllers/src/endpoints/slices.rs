@@ -218,14 +218,16 @@ fn create(
     trigger: Option<Timestamp>,
 ) -> Command {
     let meta = &service.metadata;
-    let annotations = trigger.map(|at| json!({TRIGGER_TIME: time::format(at)}));
+    let mut metadata = json!({
+        "generateName": format!("{}-", meta.name), "namespace": meta.namespace, "labels": labels(service),
+        "ownerReferences": [meta.as_controller("v1", "Service")],
+    });
+    if let Some(at) = trigger {
+        cox_objects::meta::set(&mut metadata, "annotations", json!({TRIGGER_TIME: time::format(at)}));
+    }
     Command::Create(json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {
-            "generateName": format!("{}-", meta.name), "namespace": meta.namespace, "labels": labels(service),
-            "annotations": annotations.unwrap_or_else(|| json!({})),
-            "ownerReferences": [meta.as_controller("v1", "Service")],
-        },
+        "metadata": metadata,
         "addressType": family.as_str(), "endpoints": list(endpoints), "ports": list(ports),
     }))
 }
