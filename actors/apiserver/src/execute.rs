@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cox_bus::{ApiReply, ApiRequest, Identity};
 use cox_log::{CommitError, Guard, LeaseHeld, Log, Outcome, Transaction, Write};
-use cox_objects::{Cause, Draft, Kind, Kinds, RequestId, Status, User};
+use cox_objects::{Cause, Draft, Kind, Kinds, RequestId, Status, Trigger, User};
 use jiff::Timestamp;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -90,7 +90,7 @@ impl Executor {
             if plan.changes.is_empty() {
                 return finish::committed(&ctx, &plan, &[], 0).map(Some);
             }
-            let transaction = transaction(from, asked, &plan)?;
+            let transaction = transaction(from, asked, &plan, self.chain(asked.request))?;
             (plan, transaction)
         };
         match self.log().commit(transaction).await {
@@ -106,6 +106,16 @@ impl Executor {
 
     fn repeat(&self, asked: &Asked<'_>, outcome: &Outcome) -> Result<ApiReply, Status> {
         replay::reply(&self.context(asked), self.log(), outcome)
+    }
+
+    /// The cause of what a request reacts to, where that is an event that is still kept: the request goes on with its chain.
+    fn chain(&self, request: &ApiRequest) -> Option<Cause> {
+        let Some(Trigger::Event(position)) = &request.trigger else { return None };
+        if position.epoch != self.log().epoch() {
+            return None;
+        }
+        // An event that is no longer there has no chain to go on with; damage shows where the log is read for an answer.
+        Some(self.log().event(position.revision).ok()??.cause)
     }
 
     /// The kind that a request names. Who may not even ask hears that first.
@@ -138,7 +148,7 @@ pub(crate) fn context<'a>(
     }
 }
 
-fn transaction(from: &Identity, asked: &Asked<'_>, plan: &Plan) -> Result<Transaction, Status> {
+fn transaction(from: &Identity, asked: &Asked<'_>, plan: &Plan, before: Option<Cause>) -> Result<Transaction, Status> {
     let request = asked.request;
     let mut guards = plan.guards.clone();
     if let Some(lease) = &request.guard {
@@ -152,7 +162,7 @@ fn transaction(from: &Identity, asked: &Asked<'_>, plan: &Plan) -> Result<Transa
     Ok(Transaction {
         request: (request.id != RequestId::default()).then_some(request.id),
         time: cox_kit::clock::now_ms(),
-        cause: cause(from, request, &asked.user),
+        cause: cause(from, request, &asked.user, before),
         changes: plan.changes.iter().map(write).collect::<Result<_, _>>()?,
         preconditions: plan.preconditions.clone(),
         guards,
@@ -170,8 +180,9 @@ fn write(change: &Change) -> Result<Write, Status> {
     })
 }
 
-/// Why the change is made. A chain begins with the request that has no other before it.
-fn cause(from: &Identity, request: &ApiRequest, user: &User) -> Cause {
+/// Why the change is made. A chain begins with the request that has no other before it, and so does a trace.
+fn cause(from: &Identity, request: &ApiRequest, user: &User, before: Option<Cause>) -> Cause {
+    let (correlation, traceparent) = before.map_or((None, None), |cause| (cause.correlation, cause.traceparent));
     Cause {
         user: user.name.clone(),
         component: from.to_string(),
@@ -179,8 +190,8 @@ fn cause(from: &Identity, request: &ApiRequest, user: &User) -> Cause {
         observed: request.observed,
         trigger: request.trigger.clone(),
         folded: request.folded.iter().take(Cause::MAX_FOLDED).cloned().collect(),
-        correlation: Some(request.correlation.unwrap_or(request.id)),
-        traceparent: request.traceparent.clone(),
+        correlation: request.correlation.or(correlation).or(Some(request.id)),
+        traceparent: request.traceparent.clone().or(traceparent),
     }
 }
 
