@@ -7,6 +7,8 @@ mod endpoints;
 mod hash;
 mod model;
 mod namespace;
+mod node;
+mod pod_collector;
 mod pods;
 mod replicas;
 mod start;

@@ -17,6 +17,8 @@ use crate::collector::Collector;
 use crate::deployment::Deployments;
 use crate::endpoints::{legacy::LegacyEndpoints, slices::EndpointSlices};
 use crate::namespace::Namespaces;
+use crate::node::{eviction::TaintEviction, health::Health, ttl::Ttl};
+use crate::pod_collector::PodCollector;
 use crate::replicas::{ReplicaSets, Replicas, ReplicationControllers};
 
 /// The Lease in `kube-system` that says which instance works.
@@ -64,6 +66,11 @@ pub async fn start(deps: Deps) -> Result<Running, ComponentError> {
     children.push(of.child("generic-garbage-collector", move || Collector::new(kinds.clone())));
     let kinds = of.deps.kinds.clone();
     children.push(of.child("namespace-controller", move || Namespaces::new(&kinds)));
+    children.push(of.child("node-controller", Health::default));
+    // Kubernetes has no role for it of its own.
+    children.push(of.child("node-controller", TaintEviction::default));
+    children.push(of.child("ttl-controller", Ttl::default));
+    children.push(of.child("pod-garbage-collector", PodCollector::default));
     Running::start(Scope::root("controllers"), children).await
 }
 
