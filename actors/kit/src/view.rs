@@ -9,10 +9,13 @@ use parking_lot::Mutex;
 
 use crate::Typed;
 
+/// A parsed object of any type.
+type Parsed = Arc<dyn Any + Send + Sync>;
+
 /// Parsed objects by key, each with the revision that it was parsed from. One per component.
 #[derive(Default)]
 pub struct ParseCache {
-    parsed: Mutex<HashMap<Key, (Revision, Arc<dyn Any + Send + Sync>)>>,
+    parsed: Mutex<HashMap<Key, (Revision, Parsed)>>,
 }
 
 impl ParseCache {

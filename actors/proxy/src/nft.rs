@@ -38,7 +38,10 @@ pub fn prepare_host() -> Result<(), NftError> {
         match fs::read_to_string(path) {
             Ok(now) if now.trim() == value => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!(path, "the kernel does not have this parameter; connections of pods to themselves through a Service may fail");
+                tracing::warn!(
+                    path,
+                    "the kernel does not have this parameter; connections of pods to themselves through a Service may fail"
+                );
             }
             _ => fs::write(path, value).map_err(|error| NftError::Parameter(path, error))?,
         }
