@@ -1,0 +1,14 @@
+//! The whole kubelet with a real apiserver, log, mirror and nats-server, and a runtime without processes.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+#[path = "kubelet/cluster.rs"]
+mod cluster;
+#[path = "kubelet/failures.rs"]
+mod failures;
+#[path = "kubelet/lives.rs"]
+mod lives;
+#[path = "kubelet/probes.rs"]
+mod probes;
+#[path = "kubelet/restart.rs"]
+mod restart;
