@@ -31,19 +31,23 @@ impl PodCollector {
         PodCollector { keep: Some(ended), ..Self::default() }
     }
 
-    /// Whether an ended pod is among the oldest that are too many.
-    fn is_surplus(&self, view: View<'_>, key: &Key) -> bool {
+    /// The oldest ended pods that are too many.
+    fn surplus(&self, view: View<'_>) -> Vec<Key> {
         let keep = self.keep.unwrap_or(ENDED);
-        if self.ended.len() <= keep || !self.ended.contains(key) {
-            return false;
+        if self.ended.len() <= keep {
+            return Vec::new();
         }
         // Only those that the view still has: others have been taken since.
         let pods = self.ended.iter().filter_map(|key| Some((view.at::<Pod>(key)?, key)));
         let there = pods.filter(|(pod, _)| !pod.metadata.is_deleted()).map(|(pod, key)| (pod.metadata.created(), key));
         let mut oldest: Vec<(Timestamp, &Key)> = there.collect();
-        let surplus = oldest.len().saturating_sub(keep);
         oldest.sort();
-        oldest.iter().take(surplus).any(|(_, old)| *old == key)
+        let count = oldest.len().saturating_sub(keep);
+        oldest.into_iter().take(count).map(|(_, key)| key.clone()).collect()
+    }
+
+    fn is_surplus(&self, view: View<'_>, key: &Key) -> bool {
+        self.ended.contains(key) && self.surplus(view).contains(key)
     }
 }
 
@@ -70,8 +74,9 @@ impl Reconciler for PodCollector {
         }
         self.ended.insert(change.key.clone());
         // One more may make another one too many.
-        let surplus = self.ended.len() > self.keep.unwrap_or(ENDED);
-        if surplus { self.ended.iter().cloned().collect() } else { vec![change.key.clone()] }
+        let mut keys = self.surplus(view);
+        keys.push(change.key.clone());
+        keys
     }
 
     fn reconcile(&mut self, view: View<'_>, key: &Key, now: Timestamp) -> Decision {
@@ -126,7 +131,7 @@ mod tests {
         cluster.remove(&node);
         assert_eq!(cluster.news(&mut core), std::slice::from_ref(&pod));
         assert_eq!(cluster.decide(&mut core, &pod).again.unwrap().0.as_secs(), 40);
-        cluster.now = cluster.now + SignedDuration::from_secs(40);
+        cluster.now += SignedDuration::from_secs(40);
         cluster.settle(&mut core);
         let pod = cluster.value(&pod);
         assert_eq!(
@@ -141,7 +146,7 @@ mod tests {
         let (mut cluster, mut core) = (Cluster::new(), PodCollector::keeping(2));
         for name in ["a", "b", "c", "d"] {
             cluster.create(pod(name, "", "Succeeded"));
-            cluster.now = cluster.now + SignedDuration::from_secs(1);
+            cluster.now += SignedDuration::from_secs(1);
         }
         cluster.create(pod("e", "", "Running"));
         cluster.settle(&mut core);

@@ -84,13 +84,14 @@ impl Reconciler for EndpointSlices {
             self.triggers.forget(key);
             return Decision::none();
         };
+        if !service.selects() {
+            // Somebody else says where it is served; what is there stays, as in Kubernetes.
+            return Decision::none();
+        }
         let mut existing = view.owned::<Slice>(&service.metadata.uid);
         existing.retain(|slice| {
             !slice.metadata.is_deleted() && slice.metadata.labels.get(MANAGED_BY).is_some_and(|m| m == MANAGER)
         });
-        if !service.selects() {
-            return Decision::of(existing.iter().map(|slice| removal(slice)).collect());
-        }
         let pods = service.pods(view);
         let mut groups = grouped(view, &service, &pods);
         let trigger = self.triggers.next(key, &service, &pods);

@@ -154,3 +154,15 @@ fn a_pod_on_a_node_that_is_not_there_is_no_endpoint() {
     world.settle();
     assert_eq!(world.slices()[0]["endpoints"], Value::Null);
 }
+
+#[test]
+fn what_is_known_of_a_service_that_no_longer_selects_stays() {
+    let mut world = World::new(&json!({}));
+    world.cluster.create(pod("p", "10.1.2.3", true));
+    world.settle();
+    let before = (world.slices(), world.endpoints());
+    world.cluster.merge(&Key::new(Resource::SERVICES, "n", "s"), &json!({"spec": {"selector": null}}));
+    world.cluster.create(pod("q", "10.1.2.4", true));
+    world.settle();
+    assert_eq!((world.slices(), world.endpoints()), before);
+}

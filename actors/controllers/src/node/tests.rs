@@ -40,15 +40,15 @@ fn a_silent_node_becomes_unknown_and_a_lease_keeps_it_alive() {
     assert_eq!(taints(&cluster, &key), []);
     assert_eq!(cluster.notes[0].0, "RegisteredNode");
 
-    cluster.now = cluster.now + SignedDuration::from_secs(30);
+    cluster.now += SignedDuration::from_secs(30);
     cluster.merge(&lease, &json!({"spec": {"renewTime": "2026-11-21T12:00:30.000000Z"}}));
     assert_eq!(cluster.news(&mut core), std::slice::from_ref(&key));
     cluster.settle(&mut core);
-    cluster.now = cluster.now + SignedDuration::from_secs(30);
+    cluster.now += SignedDuration::from_secs(30);
     cluster.settle(&mut core);
     assert_eq!(taints(&cluster, &key), [], "it was silent for 30 s only");
 
-    cluster.now = cluster.now + SignedDuration::from_secs(11);
+    cluster.now += SignedDuration::from_secs(11);
     cluster.settle(&mut core);
     let ready = cluster.value(&key)["status"]["conditions"][0].clone();
     assert_eq!((&ready["status"], &ready["reason"]), (&json!("Unknown"), &json!("NodeStatusUnknown")));
@@ -104,7 +104,7 @@ fn pods_leave_when_they_no_longer_tolerate_the_taint() {
         (&json!("DisruptionTarget"), &json!("DeletionByTaintManager"))
     );
     assert_eq!(condition["observedGeneration"], 1);
-    cluster.now = cluster.now + SignedDuration::from_secs(2);
+    cluster.now += SignedDuration::from_secs(2);
     cluster.settle(&mut core);
     assert!(deleted(&cluster, &later) && !deleted(&cluster, &stays));
     assert_eq!(cluster.notes[0], ("TaintManagerEviction".into(), "Marking for deletion Pod n/now".into()));
@@ -120,8 +120,8 @@ fn the_shortest_time_counts_and_any_taint_that_is_not_tolerated() {
     let a10 = toleration(json!({"key": "a", "operator": "Equal", "value": "v", "tolerationSeconds": 10}));
     let b5 = toleration(json!({"key": "b", "operator": "Exists", "tolerationSeconds": 5}));
     let all = toleration(json!({"operator": "Exists"}));
-    assert_eq!(stay(&[a.clone()], &[]), Stay::For(SignedDuration::ZERO));
-    assert_eq!(stay(&[a.clone(), b.clone()], &[a10.clone()]), Stay::For(SignedDuration::ZERO));
+    assert_eq!(stay(std::slice::from_ref(&a), &[]), Stay::For(SignedDuration::ZERO));
+    assert_eq!(stay(&[a.clone(), b.clone()], std::slice::from_ref(&a10)), Stay::For(SignedDuration::ZERO));
     assert_eq!(stay(&[a.clone(), b.clone()], &[a10, b5]), Stay::For(SignedDuration::from_secs(5)));
     assert_eq!(stay(&[a, b], &[all]), Stay::Forever);
 }
