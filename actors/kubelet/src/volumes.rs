@@ -3,3 +3,4 @@
 pub mod content;
 pub mod files;
 pub mod manager;
+pub mod sub_path;

@@ -14,7 +14,8 @@ use crate::node::Context;
 use crate::spec::expand::expand;
 use crate::spec::fields;
 use crate::spec::sandbox::{aliases, hostname, hosts, resolv_conf};
-use crate::volumes::manager::Places;
+use crate::volumes::manager::{Places, SUB_PATHS};
+use crate::volumes::sub_path::hold;
 
 /// Why a container's mounts cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -53,9 +54,9 @@ pub(super) async fn prepare<F: Feed>(
         return Err(MountError::Device);
     }
     let mut mounts = Vec::new();
-    for mount in container.volume_mounts.iter().flatten() {
+    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
         let place = places.get(&mount.name).ok_or_else(|| MountError::Volume(mount.name.clone()))?;
-        let path = sub_path(pod, context, container, mount, place)?;
+        let path = sub_path(pod, context, container, (index, mount), place)?;
         mounts.push(Mount {
             target: PathBuf::from(&mount.mount_path),
             source: MountSource::Bind {
@@ -78,7 +79,7 @@ fn sub_path<F: Feed>(
     pod: &Pod,
     context: &Context<F>,
     container: &Container,
-    mount: &VolumeMount,
+    (index, mount): (usize, &VolumeMount),
     place: &Path,
 ) -> Result<PathBuf, MountError> {
     let expanded = mount.sub_path_expr.as_deref().filter(|e| !e.is_empty()).map(|text| {
@@ -94,24 +95,15 @@ fn sub_path<F: Feed>(
     let Some(sub) = expanded.or_else(|| mount.sub_path.clone()).filter(|s| !s.is_empty()) else {
         return Ok(place.to_owned());
     };
-    let wrong = |reason: String| MountError::SubPath { mount: mount.name.clone(), container: container.name.clone(), reason };
-    let inside = place.join(&sub);
-    // Links are followed only inside the volume: the real path must still be below it.
-    let root = fs::canonicalize(place).map_err(|e| wrong(e.to_string()))?;
-    match fs::canonicalize(&inside) {
-        Ok(real) if real.starts_with(&root) => Ok(real),
-        Ok(_) => Err(wrong("subPath leads out of the volume".to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let parts = Path::new(&sub).components();
-            if !parts.into_iter().all(|part| matches!(part, std::path::Component::Normal(_))) {
-                return Err(wrong("subPath leads out of the volume".to_owned()));
-            }
-            fs::create_dir_all(&inside).map_err(|e| wrong(e.to_string()))?;
-            let real = fs::canonicalize(&inside).map_err(|e| wrong(e.to_string()))?;
-            if real.starts_with(&root) { Ok(real) } else { Err(wrong("subPath leads out of the volume".to_owned())) }
-        }
-        Err(error) => Err(wrong(error.to_string())),
-    }
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    let all = context.config.pod_dir(uid).join(SUB_PATHS);
+    let held = all.join(&mount.name).join(&container.name).join(index.to_string());
+    hold(place, &sub, &held).map_err(|error| MountError::SubPath {
+        mount: mount.name.clone(),
+        container: container.name.clone(),
+        reason: error.to_string(),
+    })?;
+    Ok(held)
 }
 
 /// `/etc/hosts`, `/etc/hostname`, `/etc/resolv.conf`, `/dev/termination-log` and shared memory, unless a volume is mounted there.
