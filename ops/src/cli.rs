@@ -1,9 +1,12 @@
 //! The command line.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::Ipv4Net;
 
 /// Coxswain: a container orchestrator that speaks the Kubernetes API. Every change is an event in one log, every component an actor on one bus.
 #[derive(Parser)]
@@ -29,6 +32,38 @@ pub enum Command {
     Events(Events),
     /// Show the supervision trees, the head revision and how far each mirror is.
     Status(Status),
+    /// Measure a cluster's API: create, get, update, list and watch, in a namespace of its own.
+    Bench(Bench),
+}
+
+/// The components that can run as a process of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The only writer of the log; keeps it in the data directory.
+    Apiserver,
+    /// The REST API.
+    Gateway,
+    /// Decides where pods run.
+    Scheduler,
+    /// Bring the cluster to what its objects say.
+    Controllers,
+    /// Runs a node's pods.
+    Kubelet,
+    /// Carries a node's Services.
+    Proxy,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Apiserver => "apiserver",
+            Part::Gateway => "gateway",
+            Part::Scheduler => "scheduler",
+            Part::Controllers => "controllers",
+            Part::Kubelet => "kubelet",
+            Part::Proxy => "proxy",
+        })
+    }
 }
 
 /// Where the cluster keeps its state.
@@ -52,6 +87,20 @@ pub struct Up {
     /// Run no node on this machine: no pods, no proxy; then root is not needed.
     #[arg(long)]
     pub no_node: bool,
+    /// Leave a component out, to run it elsewhere with `cox component`; may be given many times.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub without: Vec<Part>,
+    /// This machine as a node.
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Logs and traces.
+    #[command(flatten)]
+    pub telemetry: Telemetry,
+}
+
+/// Options of this machine and its network.
+#[derive(Args, Clone)]
+pub struct Machine {
     /// The node's name; this machine's host name if not given.
     #[arg(long, value_name = "NAME")]
     pub node_name: Option<String>,
@@ -60,16 +109,13 @@ pub struct Up {
     pub runtime: String,
     /// Addresses of the node's pods.
     #[arg(long, value_name = "CIDR", default_value = "10.244.0.0/24")]
-    pub pod_cidr: String,
+    pub pod_cidr: Ipv4Net,
     /// Addresses of Services.
     #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
-    pub service_cidr: String,
+    pub service_cidr: Ipv4Net,
     /// Where the logs of containers go.
     #[arg(long, value_name = "DIR", default_value = "/var/log/pods")]
     pub log_dir: PathBuf,
-    /// Logs and traces.
-    #[command(flatten)]
-    pub telemetry: Telemetry,
 }
 
 /// Options of what the process tells of itself.
@@ -97,21 +143,24 @@ pub struct Down {
 /// Options of `cox component`.
 #[derive(Args)]
 pub struct Component {
-    /// Which: scheduler, controllers, gateway, kubelet, proxy.
+    /// Which components.
     #[arg(required = true, value_name = "NAME")]
-    pub names: Vec<String>,
+    pub names: Vec<Part>,
     /// The cluster's NATS server.
     #[arg(long, value_name = "URL")]
     pub nats_url: String,
     /// The component's credentials, or a folder with one file for each identity (DIR/bus/creds of the cluster).
     #[arg(long, value_name = "FILE")]
     pub creds: PathBuf,
-    /// Where a gateway finds the cluster's keys, and a node keeps its state.
+    /// Where the apiserver keeps the log, gateway and controllers find the cluster's keys, and a node keeps its state.
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
     pub data_dir: PathBuf,
-    /// Where a gateway listens.
+    /// Where the gateway listens; an apiserver makes the `kubernetes` Service lead to this port.
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:6443")]
     pub listen: SocketAddr,
+    /// This machine as a node.
+    #[command(flatten)]
+    pub machine: Machine,
     /// Logs and traces.
     #[command(flatten)]
     pub telemetry: Telemetry,
@@ -166,4 +215,110 @@ pub struct Status {
     /// Where the cluster keeps its state.
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
     pub data_dir: PathBuf,
+}
+
+/// Options of `cox bench`.
+#[derive(Args, Clone)]
+pub struct Bench {
+    /// The kubeconfig of the cluster, of any kind; $KUBECONFIG if not given, else the one in the data directory.
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where the cluster keeps its state.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// How many connections, each with one request at a time.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub connections: Vec<u16>,
+    /// What is measured.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_values_t = Operation::ALL)]
+    pub operations: Vec<Operation>,
+    /// How long each measurement takes at most (2s, 500ms).
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub time: Duration,
+    /// How many requests (for watch: events written) each measurement makes at most.
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub count: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `cox bench` measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Operation {
+    /// ConfigMaps of about 1 kB are created.
+    Create,
+    /// One ConfigMap is read, at the newest revision.
+    Get,
+    /// ConfigMaps are replaced, each connection its own.
+    Update,
+    /// 100 ConfigMaps are read at once, at the newest revision.
+    List,
+    /// Each connection watches all ConfigMaps; one more writes. Time from sending the write to reading the event.
+    Watch,
+}
+
+impl Operation {
+    /// All, in the order in which they are measured.
+    pub const ALL: [Operation; 5] =
+        [Operation::Create, Operation::Get, Operation::Update, Operation::List, Operation::Watch];
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Create => "create",
+            Operation::Get => "get",
+            Operation::Update => "update",
+            Operation::List => "list",
+            Operation::Watch => "watch",
+        })
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration between 1ms and 1h, as 2s or 500ms");
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let milliseconds = match unit {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1000),
+        "m" => number.checked_mul(60_000),
+        _ => None,
+    };
+    match milliseconds {
+        Some(milliseconds @ 1..=3_600_000) => Ok(Duration::from_millis(milliseconds)),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn components_are_named_as_they_are_shown() {
+        for part in Part::value_variants() {
+            assert_eq!(Part::from_str(&part.to_string(), false), Ok(*part));
+        }
+        let cli = Cli::try_parse_from(["cox", "up", "--without", "scheduler,kubelet", "--without", "proxy"]).unwrap();
+        let Command::Up(up) = cli.command else { panic!("not up") };
+        assert_eq!(up.without, [Part::Scheduler, Part::Kubelet, Part::Proxy]);
+        assert!(Cli::try_parse_from(["cox", "component", "nobody", "--nats-url", "x", "--creds", "y"]).is_err());
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_bounds() {
+        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "5", "s", "0s", "61m", "-1s", "99999999999999999999s", "1h2"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -60,6 +60,23 @@ impl Cluster {
         Self::open(dir)
     }
 
+    /// The folder of a part of a cluster that began elsewhere: made if it is not there, with that cluster's id.
+    ///
+    /// # Errors
+    /// If it cannot be made, or is another cluster's.
+    pub fn join(dir: &Path, id: &str) -> Result<Self> {
+        let file = dir.join("cluster");
+        if !file.exists() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+            fs::write(&file, format!("{id}\n")).with_context(|| format!("{} cannot be written", file.display()))?;
+        }
+        let cluster = Self::open(dir)?;
+        if cluster.id != id {
+            bail!("{} is of cluster {}, and the credentials are of cluster {id}; choose another folder with --data-dir", dir.display(), cluster.id);
+        }
+        Ok(cluster)
+    }
+
     /// The keys; made at the first start.
     ///
     /// # Errors

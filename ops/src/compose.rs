@@ -29,7 +29,7 @@ pub enum Transport {
     Other {
         /// Where it is.
         url: String,
-        /// The folder with a credentials file for each identity.
+        /// The folder with a credentials file for each identity, or the file of the only one.
         credentials: std::path::PathBuf,
     },
 }
@@ -63,8 +63,14 @@ impl Transport {
                 .connect(identity)
                 .with_context(|| format!("the bus has no credentials for {identity}; this is a fault of ours, please report it")),
             Transport::Other { url, credentials } => {
-                let file = credentials.join(format!("{}.json", identity.token()));
-                Ok(Connect::from_file(&file, Some(url))?)
+                let own = credentials.join(format!("{}.json", identity.token()));
+                let file = if credentials.is_dir() { &own } else { credentials };
+                let connect = Connect::from_file(file, Some(url))?;
+                if connect.identity != *identity {
+                    let (file, other) = (file.display(), &connect.identity);
+                    bail!("{file} holds the credentials of {other}, but those of {identity} are needed; give a folder that holds both with --creds");
+                }
+                Ok(connect)
             }
         }
     }

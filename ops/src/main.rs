@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, reason = "a binary has no interface; `pub` says what a module offers the others")]
 
 mod address;
+mod bench;
 mod cli;
 mod cluster;
 mod component;
@@ -10,7 +11,9 @@ mod control;
 mod events;
 mod image;
 mod node;
+mod operator;
 mod ready;
+mod site;
 mod status;
 mod telemetry;
 mod up;
@@ -64,5 +67,6 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Image(options) => image::run(options).await,
         Command::Events(options) => events::run(options).await,
         Command::Status(options) => status::run(options).await,
+        Command::Bench(options) => bench::run(options).await,
     }
 }

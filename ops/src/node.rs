@@ -10,14 +10,13 @@ use cox_kit::supervise::worker;
 use cox_kit::{Running, Scope};
 use cox_kubelet::spec::sandbox::NodeDns;
 use cox_mirror::{Limits, Mirror, feed};
-use cox_objects::Kinds;
 use cox_proxy::ruleset::{Network as ProxyNetwork, removal};
 use cox_runtime::{NetworkConfig, OciRuntime, Runtime, RuntimeChoice};
 use ipnet::Ipv4Net;
 
-use crate::cli::Up;
 use crate::cluster::Cluster;
-use crate::compose::{self, Network, Transport};
+use crate::compose::{self, Transport};
+use crate::site::Site;
 
 /// The domain of Services.
 const DOMAIN: &str = "cluster.local";
@@ -29,31 +28,14 @@ const FIRST_FEED: Duration = Duration::from_secs(5);
 const MAX_PODS: u32 = 110;
 
 /// What a node is started with.
+#[derive(Clone, Copy)]
 pub struct Settings<'a> {
-    /// Its cluster.
-    pub cluster: &'a Cluster,
-    /// The command line.
-    pub options: &'a Up,
-    /// Addresses.
-    pub network: Network,
-    /// Its name.
-    pub name: String,
-    /// What is served.
-    pub kinds: Arc<Kinds>,
-}
-
-/// A running node.
-pub struct Node {
-    components: Vec<Running>,
-}
-
-impl Node {
-    /// Stops its components and leaves its pods running.
-    pub async fn stop(self) {
-        for component in self.components.into_iter().rev() {
-            component.stop().await;
-        }
-    }
+    /// Where it is.
+    pub site: &'a Site,
+    /// The OCI runtime.
+    pub runtime: &'a str,
+    /// Where the logs of containers go.
+    pub log_dir: &'a Path,
 }
 
 /// Whether this machine can run a node: said before anything is started.
@@ -92,49 +74,59 @@ fn runtime_config(cluster: &Cluster, pods: Ipv4Net, runtime: &str) -> Result<cox
     Ok(config)
 }
 
-/// Starts the node.
+/// Serves the node feeds, so that nodes can be followed from a mirror.
+///
+/// # Errors
+/// If the bus is not there, or the tree does not start.
+pub async fn feeds(transport: &Transport, mirror: &Mirror) -> Result<Running> {
+    serve_feeds(transport.connect(&Identity::Feed).await?, mirror.clone()).await
+}
+
+/// Starts the kubelet.
 ///
 /// # Errors
 /// One line that says what to do.
-pub async fn start(transport: &Transport, mirror: &Mirror, settings: Settings<'_>) -> Result<Node> {
-    let Settings { cluster, options, network, name, kinds } = settings;
-    let served = serve_feeds(transport.connect(&Identity::Feed).await?, mirror.clone()).await?;
-    let runtime = OciRuntime::open(runtime_config(cluster, network.pods, &options.runtime)?).await?;
+pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<Vec<Running>> {
+    let Settings { site, runtime, log_dir } = settings;
+    let (cluster, name) = (&site.cluster, &site.host_name);
+    let runtime = OciRuntime::open(runtime_config(cluster, site.network.pods, runtime)?).await?;
     let runtime: Arc<dyn Runtime> = Arc::new(runtime);
-    let mut components = vec![served];
-
     let identity = Identity::Node(name.clone());
     let bus = transport.connect(&identity).await?;
-    let (own, following) = follow(&bus, &name, feed::Scope::Kubelet).await?;
-    components.push(following);
+    let (own, following) = follow(&bus, name, feed::Scope::Kubelet).await?;
     let config = cox_kubelet::Config {
         node_name: name.clone(),
-        node_ips: vec![network.host.to_string()],
-        pod_cidr: network.pods.to_string(),
+        node_ips: vec![site.network.host.to_string()],
+        pod_cidr: site.network.pods.to_string(),
         root: cluster.dir.join("node"),
-        log_root: options.log_dir.clone(),
+        log_root: log_dir.to_owned(),
         dns: NodeDns::parse(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(), DOMAIN, Vec::new()),
         version: version(),
         max_pods: MAX_PODS,
     };
-    let deps = cox_kubelet::Deps { bus: bus.clone(), kinds, feed: own.clone(), runtime, config };
+    let deps = cox_kubelet::Deps { bus: bus.clone(), kinds: site.kinds.clone(), feed: own.clone(), runtime, config };
     let kubelet = cox_kubelet::start(deps).await?;
     let scope = kubelet.scope().clone();
-    components.push(kubelet);
-    components.push(compose::control(bus, identity, scope, Some(own)).await?);
+    Ok(vec![following, kubelet, compose::control(bus, identity, scope, Some(own)).await?])
+}
 
+/// Starts the proxy.
+///
+/// # Errors
+/// One line that says what to do.
+pub async fn proxy(transport: &Transport, settings: Settings<'_>) -> Result<Vec<Running>> {
+    let Settings { site, .. } = settings;
+    let name = &site.host_name;
     let identity = Identity::Proxy(name.clone());
     let bus = transport.connect(&identity).await?;
-    let (own, following) = follow(&bus, &name, feed::Scope::Proxy).await?;
-    components.push(following);
+    let (own, following) = follow(&bus, name, feed::Scope::Proxy).await?;
     let all: Ipv4Net = ALL_PODS.parse()?;
-    let pods = if all.contains(&network.pods) { all } else { network.pods };
-    let rules = ProxyNetwork { table: cluster.table(), pod_cidr: pods.to_string() };
-    let proxy = cox_proxy::start(cox_proxy::Deps { feed: own.clone(), node_name: name, network: rules }).await?;
+    let pods = if all.contains(&site.network.pods) { all } else { site.network.pods };
+    let rules = ProxyNetwork { table: site.cluster.table(), pod_cidr: pods.to_string() };
+    let deps = cox_proxy::Deps { feed: own.clone(), node_name: name.clone(), network: rules };
+    let proxy = cox_proxy::start(deps).await?;
     let scope = proxy.scope().clone();
-    components.push(proxy);
-    components.push(compose::control(bus, identity, scope, Some(own)).await?);
-    Ok(Node { components })
+    Ok(vec![following, proxy, compose::control(bus, identity, scope, Some(own)).await?])
 }
 
 /// The version that nodes report, which is the API's.

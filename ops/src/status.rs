@@ -1,14 +1,131 @@
-//! `cox status`: how the components do.
+//! `cox status`: the live supervision trees, the head of the log, and how far each mirror is behind it.
 
-use anyhow::Result;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cox_bus::{Bus, Identity};
+use cox_objects::Position;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::cli::Status;
+use crate::control::{TREE, Told};
+use crate::operator;
+
+mod render;
+
+/// How long a component may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is known of one component.
+struct Answer {
+    identity: Identity,
+    told: Result<Told, String>,
+}
+
+/// What is shown.
+struct Report {
+    cluster: String,
+    head: Result<Position, String>,
+    answers: Vec<Answer>,
+}
 
 /// Prints the trees.
 ///
 /// # Errors
-/// One line that says what to do.
+/// One line that says what to do; also if a component does not answer or an actor has failed, so that scripts can tell.
 pub async fn run(options: Status) -> Result<()> {
-    let _ = options;
+    let bus = operator::connect(&options.data_dir).await?;
+    let report = ask(&bus, &options.data_dir).await?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report.json())?);
+    } else {
+        print!("{}", render::text(&report, std::io::stdout().is_terminal()));
+    }
+    let sick = report.sick();
+    anyhow::ensure!(sick.is_empty(), "not well: {}", sick.join(", "));
     Ok(())
 }
+
+async fn ask(bus: &Bus, dir: &Path) -> Result<Report> {
+    let deadline = Instant::now() + PATIENCE;
+    // The head first: whoever answers after it is at least that far, or lags.
+    let head = bus.head(deadline).await.map_err(|error| format!("the apiserver does not answer: {error}"));
+    let deadline = Instant::now() + PATIENCE;
+    let asked = components(dir)?.into_iter().map(|identity| async move {
+        let subject = bus.subjects().ctl(&identity, TREE);
+        let told = bus.request_json::<_, Told>(&subject, &(), deadline).await;
+        Answer { identity, told: told.map_err(|error| error.to_string()) }
+    });
+    let answers = futures::future::join_all(asked).await;
+    Ok(Report { cluster: bus.subjects().cluster().to_owned(), head, answers })
+}
+
+/// The components that this cluster has credentials for and that answer on control subjects, the pillars first.
+fn components(dir: &Path) -> Result<Vec<Identity>> {
+    let folder = dir.join("bus").join("creds");
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut all: Vec<Identity> = names
+        .filter_map(|name| Identity::from_token(name.strip_suffix(".json")?).ok())
+        .filter(|identity| {
+            !matches!(identity, Identity::Mirror | Identity::Feed | Identity::Ops | Identity::Integrator(_))
+        })
+        .collect();
+    all.sort();
+    Ok(all)
+}
+
+impl Report {
+    /// How many revisions a component's mirror is behind the head; none if it reads no mirror, or the head is not known.
+    fn lag(&self, told: &Told) -> Option<u64> {
+        let head = self.head.as_ref().ok()?;
+        Some(head.revision.saturating_sub(told.revision?))
+    }
+
+    /// What a person should look at.
+    fn sick(&self) -> Vec<String> {
+        use cox_kit::supervise::State;
+        let mut sick: Vec<String> = self.head.as_ref().err().cloned().into_iter().collect();
+        for Answer { identity, told } in &self.answers {
+            match told {
+                // A cluster without a node has the credentials of one; a node that is missed shows in the API.
+                Err(_) if matches!(identity, Identity::Node(_) | Identity::Proxy(_)) => {}
+                Err(_) => sick.push(format!("{identity} does not answer")),
+                Ok(told) => {
+                    let failed =
+                        told.tree.iter().filter(|(_, node)| matches!(node.state, State::Failed | State::Restarting));
+                    sick.extend(failed.map(|(path, _)| format!("{path} has failed")));
+                }
+            }
+        }
+        sick
+    }
+
+    fn json(&self) -> Value {
+        let components: Vec<Value> = self
+            .answers
+            .iter()
+            .map(|Answer { identity, told }| match told {
+                Ok(told) => json!({
+                    "component": identity.to_string(), "answers": true, "pid": told.pid,
+                    "revision": told.revision, "lag": self.lag(told), "tree": told.tree,
+                }),
+                Err(error) => json!({"component": identity.to_string(), "answers": false, "error": error}),
+            })
+            .collect();
+        let head = self.head.as_ref();
+        json!({
+            "cluster": self.cluster,
+            "epoch": head.ok().map(|head| head.epoch.to_string()),
+            "revision": head.ok().map(|head| head.revision),
+            "error": head.err(),
+            "components": components,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

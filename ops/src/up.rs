@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use cox_bus::Identity;
 use cox_kit::Running;
-use cox_objects::{Key, Resource, Source, kinds};
-use ipnet::Ipv4Net;
+use cox_objects::{Key, Resource, Source};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::Up;
+use crate::cli::{Part, Up};
 use crate::cluster::Cluster;
-use crate::compose::{self, Network, Transport};
-use crate::{address, node, ready, telemetry};
+use crate::compose::{self, Transport};
+use crate::site::Site;
+use crate::{node, ready, telemetry};
 
 /// How long the cluster may take until it is ready.
 const READY: Duration = Duration::from_secs(60);
@@ -56,7 +56,6 @@ struct Parts {
     transport: Option<Transport>,
     apiserver: Option<cox_apiserver::Apiserver>,
     gateway: Option<cox_gateway::Serving>,
-    node: Option<node::Node>,
     components: Vec<Running>,
 }
 
@@ -81,9 +80,6 @@ impl Parts {
 
     /// Stops everything in reverse order of start.
     async fn stop(self) {
-        if let Some(node) = self.node {
-            node.stop().await;
-        }
         for component in self.components.into_iter().rev() {
             component.stop().await;
         }
@@ -100,65 +96,73 @@ impl Parts {
 }
 
 async fn start(options: &Up, parts: &mut Parts) -> Result<Option<String>> {
-    let cidr = |flag: &str, text: &str| {
-        text.parse::<Ipv4Net>().with_context(|| format!("{flag} {text:?} is no network; it should be as 10.96.0.0/16"))
-    };
-    let services = cidr("--service-cidr", &options.service_cidr)?;
-    let pods = cidr("--pod-cidr", &options.pod_cidr)?;
-    if !options.no_node {
-        node::check(&options.runtime)?;
+    let Up { machine, .. } = options;
+    let here = |part: Part| !options.without.contains(&part);
+    let node = |part: Part| !options.no_node && here(part);
+    if node(Part::Kubelet) || node(Part::Proxy) {
+        node::check(&machine.runtime)?;
     }
     let cluster = Cluster::open(&options.data_dir)?;
-    // Without an address of its own, the machine is reached by its pods at the address of their bridge.
-    let gateway_of_pods = pods.hosts().next().unwrap_or(pods.addr());
-    let host = address::primary().unwrap_or(gateway_of_pods);
-    let host_name = options.node_name.clone().unwrap_or_else(address::host_name);
-    let network = Network { services, pods, host, port: options.listen.port() };
-    let mut hosts = address::own();
-    hosts.extend([host, gateway_of_pods]);
-    let pki = cluster.keys(network.kubernetes(), &hosts, &host_name)?;
-    let kinds = std::sync::Arc::new(kinds::builtin());
-
     // The address is taken before anything else: a port in use is said at once, and nothing is left behind.
     let listener = std::net::TcpListener::bind(options.listen).with_context(|| {
         format!("cannot listen on {}: choose another address with --listen, or stop what holds this one", options.listen)
     })?;
     let bound = listener.local_addr()?;
     drop(listener);
-    let network = Network { port: bound.port(), ..network };
+    let site = Site::new(cluster, machine, bound);
+    let Site { cluster, network, host_name, kinds, .. } = &site;
+    let pki = site.keys()?;
 
     let transport = match &options.nats_url {
-        None => Transport::own(&cluster, options.nats_server.as_deref(), vec![host_name.clone()]).await?,
+        None => Transport::own(cluster, options.nats_server.as_deref(), vec![host_name.clone()]).await?,
         Some(url) => Transport::Other { url: url.clone(), credentials: cluster.dir.join("bus").join("creds") },
     };
     let transport = parts.transport.insert(transport);
-    let apiserver = compose::apiserver(transport, &cluster, &pki, &network, kinds.clone()).await?;
-    let apiserver = parts.apiserver.insert(apiserver);
-    let bus = transport.connect(&Identity::Apiserver).await?;
-    let scope = apiserver.running().scope().clone();
-    parts.components.push(compose::control(bus, Identity::Apiserver, scope, None).await?);
+    if here(Part::Apiserver) {
+        let apiserver = compose::apiserver(transport, cluster, &pki, network, kinds.clone()).await?;
+        let apiserver = parts.apiserver.insert(apiserver);
+        let bus = transport.connect(&Identity::Apiserver).await?;
+        let scope = apiserver.running().scope().clone();
+        parts.components.push(compose::control(bus, Identity::Apiserver, scope, None).await?);
+    }
 
-    let (mirror, following) = compose::mirror(transport.connect(&Identity::Mirror).await?).await?;
+    let reading = transport.connect(&Identity::Mirror).await?;
+    let (mirror, following) = compose::mirror(reading.clone()).await?;
     parts.components.push(following);
-    let bus = transport.connect(&Identity::Gateway).await?;
-    let serving = compose::gateway(bus.clone(), pki.clone(), bound, mirror.clone(), kinds.clone()).await?;
-    let serving = parts.gateway.insert(serving);
-    let scope = serving.running().scope().clone();
-    parts.components.push(compose::control(bus.clone(), Identity::Gateway, scope, Some(mirror.clone())).await?);
+    if here(Part::Gateway) {
+        let bus = transport.connect(&Identity::Gateway).await?;
+        let serving = compose::gateway(bus.clone(), pki.clone(), bound, mirror.clone(), kinds.clone()).await?;
+        let serving = parts.gateway.insert(serving);
+        let scope = serving.running().scope().clone();
+        parts.components.push(compose::control(bus, Identity::Gateway, scope, Some(mirror.clone())).await?);
+    }
     let server = format!("https://{}:{}", local(bound), bound.port());
     let kubeconfig = cluster.write_kubeconfig(&pki, &server)?;
     tracing::info!(kubeconfig = %kubeconfig.display(), "the API is served");
 
-    let facts = ready::Facts::new(bus, mirror.clone());
+    let facts = ready::Facts::new(reading, mirror.clone());
     until("the server is ready", || ready::missing(&facts)).await?;
-    let instance = compose::instance(&cluster, &host_name);
-    let root_ca = pki.authority.certificate.clone();
-    parts.components.extend(compose::controllers(transport, &mirror, kinds.clone(), root_ca, instance.clone()).await?);
-    parts.components.extend(compose::scheduler(transport, &mirror, kinds.clone(), instance).await?);
-    if !options.no_node {
-        let settings = node::Settings { cluster: &cluster, options, network, name: host_name.clone(), kinds };
-        parts.node = Some(node::start(transport, &mirror, settings).await?);
-        let key = Key::new(Resource::NODES, "", &host_name);
+    let instance = compose::instance(cluster, host_name);
+    if here(Part::Controllers) {
+        let root_ca = pki.authority.certificate.clone();
+        parts.components.extend(compose::controllers(transport, &mirror, kinds.clone(), root_ca, instance.clone()).await?);
+    }
+    if here(Part::Scheduler) {
+        parts.components.extend(compose::scheduler(transport, &mirror, kinds.clone(), instance).await?);
+    }
+    if options.no_node {
+        return Ok(Some(server));
+    }
+    parts.components.push(node::feeds(transport, &mirror).await?);
+    let settings = node::Settings { site: &site, runtime: &machine.runtime, log_dir: &machine.log_dir };
+    if here(Part::Kubelet) {
+        parts.components.extend(node::kubelet(transport, settings).await?);
+    }
+    if here(Part::Proxy) {
+        parts.components.extend(node::proxy(transport, settings).await?);
+    }
+    if here(Part::Kubelet) {
+        let key = Key::new(Resource::NODES, "", host_name);
         until("the node is ready", || async {
             let node = Source::get(&mirror, &key).map(|object| object.value());
             let conditions = node.as_ref().and_then(|n| n.pointer("/status/conditions")).and_then(Value::as_array);

@@ -1,0 +1,137 @@
+//! `cox bench`: what a cluster's API carries, measured from outside with the standard API only, so that any Kubernetes can be compared.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use hyper::{Method, StatusCode};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::cli::{Bench, Operation};
+
+mod load;
+mod report;
+mod target;
+mod watch;
+
+use report::{Measured, Report};
+use target::{Connection, Target};
+
+/// How long the removal of the namespace is waited for.
+const REMOVAL: Duration = Duration::from_secs(60);
+/// How many objects a list holds.
+const LISTED: u16 = 100;
+
+/// Measures and prints.
+///
+/// # Errors
+/// One line that says what to do.
+pub async fn run(options: Bench) -> Result<()> {
+    let file = options.kubeconfig.clone().unwrap_or_else(|| options.data_dir.join("admin.kubeconfig"));
+    let target = Target::from_kubeconfig(&file).await?;
+    let mut own = target.connect().await?;
+    let version: Value = own.get("/version").await.context("asking for the version")?;
+    let version = version.get("gitVersion").and_then(Value::as_str).unwrap_or("unknown").to_owned();
+
+    let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}")?);
+    progress.enable_steady_tick(Duration::from_millis(100));
+    let namespace = format!("cox-bench-{:08x}", rand::random::<u32>());
+    let place = Place { target: &target, namespace: &namespace };
+    own.send(Method::POST, "/api/v1/namespaces", &namespace_object(&namespace)).await.context("making a namespace")?;
+    let outcome = tokio::select! {
+        outcome = measure(&options, &place, &mut own, &progress) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    // Also after a failure: what was made is removed.
+    progress.set_message(format!("removing namespace {namespace}"));
+    let removed = remove(&place).await;
+    progress.finish_and_clear();
+    let report = Report { server: target.server().to_owned(), version, results: outcome? };
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{}", report.table(std::io::stdout().is_terminal()));
+    }
+    removed
+}
+
+/// Where is measured.
+struct Place<'a> {
+    target: &'a Target,
+    namespace: &'a str,
+}
+
+impl Place<'_> {
+    fn config_maps(&self) -> String {
+        format!("/api/v1/namespaces/{}/configmaps", self.namespace)
+    }
+
+    fn fixed(&self, index: u16) -> String {
+        format!("{}/{}", self.config_maps(), fixed_name(index))
+    }
+}
+
+fn namespace_object(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+/// The name of an object that is there throughout. These sort before all others, so that a list of the first 100 always holds them.
+fn fixed_name(index: u16) -> String {
+    format!("fixed-{index:04}")
+}
+
+/// A ConfigMap of about 1 kB; `note` tells one write from the next.
+fn config_map(name: &str, note: u64) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"app": "bench"}},
+        "data": {"note": note.to_string(), "text": "x".repeat(800)},
+    })
+}
+
+async fn measure(
+    options: &Bench,
+    place: &Place<'_>,
+    own: &mut Connection,
+    progress: &ProgressBar,
+) -> Result<Vec<Measured>> {
+    let most = options.connections.iter().copied().max().unwrap_or(1);
+    progress.set_message("preparing objects");
+    for index in 0..most.max(LISTED) {
+        own.send(Method::POST, &place.config_maps(), &config_map(&fixed_name(index), 0))
+            .await
+            .context("preparing objects")?;
+    }
+    let mut results = Vec::new();
+    for operation in &options.operations {
+        for connections in &options.connections {
+            progress.set_message(format!("{operation}, {connections} connections"));
+            let limits = load::Limits { time: options.time, count: options.count };
+            results.push(match operation {
+                Operation::Watch => watch::measure(place, *connections, limits).await?,
+                operation => load::measure(place, *operation, *connections, limits).await?,
+            });
+        }
+    }
+    Ok(results)
+}
+
+/// Removes the namespace and waits until it is gone.
+async fn remove(place: &Place<'_>) -> Result<()> {
+    let path = format!("/api/v1/namespaces/{}", place.namespace);
+    let gone = async {
+        // A connection of its own: the others may be in the middle of something.
+        let mut own = place.target.connect().await?;
+        own.send(Method::DELETE, &path, &Value::Null).await?;
+        let deadline = Instant::now() + REMOVAL;
+        while Instant::now() < deadline {
+            let (status, _) = own.request(Method::GET, &path, None).await?;
+            if status == StatusCode::NOT_FOUND {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        anyhow::bail!("still there after {} seconds", REMOVAL.as_secs())
+    };
+    gone.await.with_context(|| format!("removing namespace {}; see `kubectl get ns`", place.namespace))
+}

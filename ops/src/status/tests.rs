@@ -1,0 +1,76 @@
+//! What a person and a script read in the report.
+
+use cox_bus::Identity;
+use cox_kit::supervise::{Node, State};
+use cox_objects::{Epoch, Position};
+
+use super::{Answer, Report, render};
+use crate::control::Told;
+
+fn node(state: State, restarts: u64, error: Option<&str>) -> Node {
+    Node { state, restarts, last_error: error.map(str::to_owned) }
+}
+
+fn report() -> Report {
+    let running = || node(State::Running, 0, None);
+    let tree = [
+        ("controllers", running()),
+        ("controllers/a", running()),
+        ("controllers/a-b", running()),
+        ("controllers/a/worker", node(State::Restarting, 3, Some("the bus\nis gone"))),
+    ];
+    let tree = tree.into_iter().map(|(path, node)| (path.to_owned(), node)).collect();
+    let told = Told { component: "controllers".into(), pid: 7, tree, revision: Some(90) };
+    Report {
+        cluster: "c1".into(),
+        head: Ok(Position { epoch: Epoch(10), revision: 100 }),
+        answers: vec![
+            Answer { identity: Identity::Controllers, told: Ok(told) },
+            Answer { identity: Identity::Scheduler, told: Err("nobody serves it".into()) },
+        ],
+    }
+}
+
+#[test]
+fn a_tree_is_drawn_with_restarts_errors_and_lag() {
+    let text = render::text(&report(), false);
+    let wanted = "cluster c1: revision 100 of epoch 000000000000000a\n\
+                  \n\
+                  ● controllers pid 7, mirror at 90, 10 behind\n  \
+                    ├─ ● a \n  \
+                    │  └─ ◐ worker restarting, restarted 3×, last error: the bus is gone\n  \
+                    └─ ● a-b \n\
+                  \n\
+                  ✗ scheduler nobody serves it\n";
+    assert_eq!(text, wanted);
+    assert!(render::text(&report(), true).contains("\x1b[31m"));
+}
+
+#[test]
+fn what_is_not_well_is_named() {
+    assert_eq!(report().sick(), ["controllers/a/worker has failed", "scheduler does not answer"]);
+}
+
+#[test]
+fn a_cluster_without_a_node_is_well() {
+    let mut report = report();
+    report.answers = vec![Answer { identity: Identity::Node("n".into()), told: Err("nobody serves it".into()) }];
+    assert!(report.sick().is_empty());
+    assert!(render::text(&report, false).contains("✗ node:n nobody serves it"));
+}
+
+#[test]
+fn json_has_what_the_text_has() {
+    let json = report().json();
+    assert_eq!(json["revision"], 100);
+    assert_eq!(json["components"][0]["lag"], 10);
+    assert_eq!(json["components"][0]["tree"]["controllers/a/worker"]["restarts"], 3);
+    assert_eq!(json["components"][1]["answers"], false);
+}
+
+#[test]
+fn without_a_head_there_is_no_lag() {
+    let report = Report { head: Err("the apiserver does not answer".into()), ..report() };
+    assert!(report.json()["components"][0]["lag"].is_null());
+    assert!(render::text(&report, false).contains("lag not known"));
+}
