@@ -36,7 +36,7 @@ pub fn admit<F: Feed>(pod: &Pod, others: &[Arc<Pod>], context: &Context<F>) -> O
         memory: context.machine.memory_bytes,
         pods: context.config.max_pods.into(),
     };
-    fits(spec, &living, &room).or_else(|| node.as_deref().and_then(|node| selects(spec, node))).or_else(|| sysctls(spec))
+    unsupported(spec).or_else(|| fits(spec, &living, &room)).or_else(|| node.as_deref().and_then(|node| selects(spec, node))).or_else(|| sysctls(spec))
 }
 
 fn is_living(pod: &Pod) -> bool {
@@ -54,6 +54,20 @@ pub struct Room {
 
 fn rejected(reason: &str, message: String) -> Option<Verdict> {
     Some(Verdict { reason: reason.to_owned(), message })
+}
+
+/// What this node cannot give a pod is refused: a pod that runs without it would not be what was asked for.
+fn unsupported(spec: &PodSpec) -> Option<Verdict> {
+    if spec.os.as_ref().is_some_and(|os| os.name != "linux") {
+        return rejected("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS".to_owned());
+    }
+    let asked = [
+        ("hostUsers: false", spec.host_users == Some(false)),
+        ("resourceClaims", spec.resource_claims.as_ref().is_some_and(|claims| !claims.is_empty())),
+        ("runtimeClassName", spec.runtime_class_name.as_ref().is_some_and(|name| !name.is_empty())),
+    ];
+    let (field, _) = asked.into_iter().find(|(_, asked)| *asked)?;
+    rejected("PodFeatureUnsupported", format!("this node does not implement {field}"))
 }
 
 fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
@@ -178,6 +192,9 @@ mod tests {
         };
         assert!(with("a", "Gt", json!(["4"])) && !with("a", "In", json!(["4"])) && with("b", "NotIn", json!(["1"])));
         assert!(selects(&spec(json!({"containers": [], "nodeSelector": {"x": "y"}})), &node).is_some());
+        let users = spec(json!({"containers": [], "hostUsers": false}));
+        assert_eq!(unsupported(&users).unwrap().message, "this node does not implement hostUsers: false");
+        assert_eq!(unsupported(&spec(json!({"containers": [], "hostUsers": true, "os": {"name": "linux"}}))), None);
         let bad = spec(json!({"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}));
         assert_eq!(sysctls(&bad).unwrap().message, "forbidden sysctl: \"kernel.msgmax\" not allowlisted");
     }

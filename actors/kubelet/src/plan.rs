@@ -275,7 +275,7 @@ fn end(known: &Known<'_>, grace: Duration, plan: &mut Plan, now: Timestamp) {
         stop(known, container, grace, plan, now);
         waits = true;
     }
-    if !waits && let Some(sidecar) = live(|role| role == Role::Sidecar).last() {
+    if !waits && let Some(sidecar) = live(|role| role == Role::Sidecar).next_back() {
         stop(known, sidecar, grace, plan, now);
         waits = true;
     }

@@ -1,6 +1,7 @@
 //! The pods of the node: starts a worker for each pod that is bound to it, and tells the workers what concerns them.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,7 +211,11 @@ impl<F: Feed> State<F> {
     /// The other pods of the node that take up its room.
     fn others(&self, uid: &str) -> Vec<Arc<Pod>> {
         let known = self.workers.iter().filter(|(other, entry)| other.as_str() != uid && !entry.rejected);
-        known.filter_map(|(_, entry)| self.context.view().at::<Pod>(&entry.key)).collect()
+        // The name of one that is just going may have been taken by another.
+        let own = |(uid, entry): (&String, &Entry)| {
+            self.context.view().at::<Pod>(&entry.key).filter(|pod| pod.metadata.uid.as_ref() == Some(uid))
+        };
+        known.filter_map(own).collect()
     }
 
     /// Removes what the runtime and the disk have of pods that the API no longer has and no worker looks after.
@@ -246,12 +251,24 @@ impl<F: Feed> State<F> {
         while let Some(entry) = entries.next_entry().await? {
             let uid = entry.file_name().to_string_lossy().into_owned();
             if !self.workers.contains_key(&uid) && !ours.contains(&uid) {
-                let folder = entry.path();
-                tokio::task::spawn_blocking(move || manager::tear_down(&folder)).await??;
+                let (folder, logs) = (entry.path(), self.context.config.log_root.clone());
+                tokio::task::spawn_blocking(move || manager::tear_down(&folder).and_then(|()| remove_logs(&logs, &uid))).await??;
             }
         }
         Ok(())
     }
+}
+
+/// Removes the log folder of a pod of which only the uid is known. Others' folders lie beside it.
+fn remove_logs(root: &Path, uid: &str) -> std::io::Result<()> {
+    let Ok(entries) = std::fs::read_dir(root) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(&format!("_{uid}")) {
+            manager::tear_down(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 async fn pump_changes<F: Feed>(context: Context<F>, pods: ActorRef<Message>) {

@@ -71,8 +71,11 @@ async fn update<F: Feed>(context: &Context<F>, due: bool) -> Result<bool, cox_ki
         }
         known = None;
     }
-    let images = context.runtime.list_images().await.unwrap_or_default();
-    let health = object::Health::default();
+    let (images, not_ready) = match context.runtime.list_images().await {
+        Ok(images) => (images, None),
+        Err(error) => (Vec::new(), Some(format!("container runtime is not ready: {error}"))),
+    };
+    let health = object::Health { not_ready };
     let now = cox_kit::clock::now();
     let info = context.runtime.info();
     let status = object::status(config, &context.machine, &info, &images, &health, known.as_deref(), now);

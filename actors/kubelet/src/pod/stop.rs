@@ -1,5 +1,7 @@
 //! Stops a container: the hook before the stop, then the runtime. And what a container left as its last word.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,8 @@ const MAX_MESSAGE: usize = 4096;
 /// Lines and bytes of the log that stand in for a missing message.
 const LOG_LINES: usize = 80;
 const LOG_BYTES: usize = 2048;
+/// How much of a log's end is looked at for them, in bytes.
+const LOG_TAIL: u64 = 256 * 1024;
 
 /// Stops a container within its grace.
 pub(super) async fn stop<F: Feed>(
@@ -78,11 +82,8 @@ pub(super) async fn termination_message<F: Feed>(context: &Context<F>, pod: &Pod
     let failed = view.ended().is_some_and(|(code, _)| code != 0);
     let limit = (MAX_MESSAGES / containers.len().max(1)).min(MAX_MESSAGE);
     let read = tokio::task::spawn_blocking(move || {
-        let message = std::fs::read(&file).unwrap_or_default();
-        if message.is_empty() && fallback && failed {
-            return log_end(&log);
-        }
-        String::from_utf8_lossy(message.get(..message.len().min(limit)).unwrap_or_default()).into_owned()
+        let message = head(&file, limit).unwrap_or_default();
+        if message.is_empty() && fallback && failed { log_end(&log).unwrap_or_default() } else { message }
     });
     let mut message = read.await.unwrap_or_default();
     let end = (0..=limit.min(message.len())).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
@@ -90,13 +91,54 @@ pub(super) async fn termination_message<F: Feed>(context: &Context<F>, pod: &Pod
     message
 }
 
+/// The beginning of a file, whose length is the container's affair.
+fn head(path: &Path, limit: usize) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The last lines of a log in the CRI format, without its prefixes.
-fn log_end(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
+fn log_end(log: &Path) -> io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_TAIL).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
     let mut lines: Vec<&str> = text.lines().rev().take(LOG_LINES).filter_map(|line| line.splitn(4, ' ').nth(3)).collect();
     lines.reverse();
     let whole = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     let cut = whole.len().saturating_sub(LOG_BYTES);
     let start = (cut..=whole.len()).find(|at| whole.is_char_boundary(*at)).unwrap_or(cut);
-    whole.get(start..).unwrap_or_default().to_owned()
+    Ok(whole.get(start..).unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_much_of_a_message_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("m");
+        std::fs::write(&file, "x".repeat(10_000)).unwrap();
+        assert_eq!(head(&file, 100).unwrap().len(), 100);
+        assert!(head(&dir.path().join("none"), 100).is_err());
+    }
+
+    #[test]
+    fn the_logs_last_lines_stand_in_within_their_bounds() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("0.log");
+        let lines = |n: usize, text: &str| (0..n).map(|i| format!("2026-01-01T00:00:00Z stdout F {text}{i}\n")).collect::<String>();
+        std::fs::write(&log, lines(100, "l")).unwrap();
+        let text = log_end(&log).unwrap();
+        assert_eq!((text.lines().count(), text.lines().next(), text.lines().last()), (80, Some("l20"), Some("l99")));
+        std::fs::write(&log, lines(5000, &"y".repeat(100))).unwrap();
+        let long = log_end(&log).unwrap();
+        assert!(long.len() == LOG_BYTES && long.ends_with("y4999\n"), "{}", long.len());
+        std::fs::write(&log, b"2026-01-01T00:00:00Z stderr F \xff!\n").unwrap();
+        assert!(log_end(&log).unwrap().ends_with("!\n"));
+    }
 }

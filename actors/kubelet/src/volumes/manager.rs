@@ -59,6 +59,12 @@ fn make<F: Feed>(
     let plain = |error: io::Error| error.to_string();
     if let Some(empty) = &volume.empty_dir {
         let folder = place("empty-dir");
+        let memory = empty.medium.as_deref() == Some("Memory");
+        // Once made it is the containers': neither its permissions nor its owner are touched again.
+        let made = context.config.pod_dir(uid).join(MADE).join(&volume.name);
+        if made.exists() && folder.exists() && (!memory || is_mount_point(&folder).map_err(plain)?) {
+            return Ok(folder);
+        }
         make_folder(&folder, 0o777).map_err(plain)?;
         let limit = empty.size_limit.as_ref().and_then(|q| bytes(Some(&BTreeMap::from([(String::new(), q.clone())])), ""));
         match empty.medium.as_deref() {
@@ -67,6 +73,7 @@ fn make<F: Feed>(
             Some(other) => return Err(format!("unsupported medium of an emptyDir: {other}")),
         }
         own(&folder, group, 0o777).map_err(plain)?;
+        fs::create_dir_all(made.parent().unwrap_or(&made)).and_then(|()| fs::write(&made, "")).map_err(plain)?;
         return Ok(folder);
     }
     if let Some(host) = &volume.host_path {
@@ -197,8 +204,12 @@ fn is_mount_point(folder: &Path) -> io::Result<bool> {
 /// Of the file system.
 pub fn tear_down_volumes(pod: &Path) -> io::Result<()> {
     tear_down(&pod.join(SUB_PATHS))?;
+    tear_down(&pod.join(MADE))?;
     tear_down(&pod.join("volumes"))
 }
+
+/// The folder in a pod's folder with a mark for each emptyDir that was made.
+const MADE: &str = "volumes-made";
 
 /// The folder in a pod's folder for what `subPath`s lead to.
 pub const SUB_PATHS: &str = "volume-subpaths";

@@ -1,5 +1,7 @@
 //! Pods that cannot run (yet): what is missing is told, and when it comes they run.
 
+use std::os::unix::fs::PermissionsExt;
+
 use cox_runtime::ImageConfig;
 use serde_json::json;
 
@@ -8,8 +10,8 @@ use crate::cluster;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_volume_waits_for_its_config_map_and_follows_it() {
     let cluster = cluster::start().await;
-    let volumes = json!([{"name": "v", "configMap": {"name": "m"}}]);
-    let mounts = json!([{"name": "v", "mountPath": "/v"}]);
+    let volumes = json!([{"name": "v", "configMap": {"name": "m"}}, {"name": "e", "emptyDir": {}}]);
+    let mounts = json!([{"name": "v", "mountPath": "/v"}, {"name": "e", "mountPath": "/e"}]);
     cluster.pod("p", json!({"volumeMounts": mounts}), json!({"volumes": volumes})).await;
     let text = "MountVolume.SetUp failed for volume \"v\" : configmap \"m\" not found";
     cluster.until("what is missing is told", || cluster.has_event("p", "FailedMount", text)).await;
@@ -19,8 +21,11 @@ async fn a_volume_waits_for_its_config_map_and_follows_it() {
     let uid = cluster.get("p")["metadata"]["uid"].as_str().unwrap().to_owned();
     let file = cluster.dir.path().join(format!("node/pods/{uid}/volumes/configmap/v/k"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "1");
+    let own = cluster.dir.path().join(format!("node/pods/{uid}/volumes/empty-dir/e"));
+    std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o700)).unwrap();
     cluster.patch("configmaps", "m", json!({"data": {"k": "2"}})).await;
     cluster.until("the file follows", || std::fs::read_to_string(&file).is_ok_and(|text| text == "2")).await;
+    assert_eq!(std::fs::metadata(&own).unwrap().permissions().mode() & 0o777, 0o700, "an emptyDir is the containers' own");
     cluster.stop().await;
 }
 
