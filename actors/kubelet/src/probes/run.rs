@@ -1,4 +1,4 @@
-//! Asking once: a command in the container, an HTTP request, a TCP connection.
+//! Asking once: a command in the container, an HTTP request, a gRPC health check, a TCP connection.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, TCPSocketAction};
+use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::net::TcpStream;
 
@@ -34,6 +34,13 @@ pub enum Action {
         /// Request headers.
         headers: BTreeMap<String, String>,
     },
+    /// Ask a gRPC server for its health.
+    Grpc {
+        /// Port; always of the pod's own address.
+        port: u16,
+        /// The service that is asked for; empty for the server itself.
+        service: String,
+    },
     /// Open a connection.
     Tcp {
         /// Host to connect to; the pod's address if none.
@@ -55,6 +62,18 @@ pub enum ActionError {
 }
 
 impl Action {
+    /// The action of a probe.
+    ///
+    /// # Errors
+    /// As of [`Action::of`].
+    pub fn of_probe(container: &Container, probe: &Probe) -> Result<Self, ActionError> {
+        if let Some(grpc) = &probe.grpc {
+            let port = port(container, &IntOrString::Int(grpc.port))?;
+            return Ok(Action::Grpc { port, service: grpc.service.clone().unwrap_or_default() });
+        }
+        Action::of(container, probe.exec.as_ref(), probe.http_get.as_ref(), probe.tcp_socket.as_ref())
+    }
+
     /// The action of a handler: a probe's, or a hook's.
     ///
     /// # Errors
@@ -125,6 +144,7 @@ pub async fn ask(runtime: &Arc<dyn Runtime>, id: &ContainerId, pod_ip: &str, act
                 }
             }
         }
+        Action::Grpc { port, service } => super::grpc::check(pod_ip, *port, service, timeout).await,
         Action::Tcp { host, port } => {
             let address = (host.as_deref().unwrap_or(pod_ip), *port);
             match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
@@ -212,7 +232,7 @@ where
     }
 }
 
-fn bracketed(host: &str) -> String {
+pub(super) fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 

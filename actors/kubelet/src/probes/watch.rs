@@ -97,8 +97,7 @@ impl<F: Feed> Asking<F> {
     /// Asks again and again; with `once`, until the first good verdict (true). A bad verdict of a startup or liveness probe ends it.
     async fn until(&self, kind: Kind, probe: &Probe, once: bool) -> bool {
         let rhythm = Rhythm::of(probe);
-        let action =
-            Action::of(&self.container, probe.exec.as_ref(), probe.http_get.as_ref(), probe.tcp_socket.as_ref());
+        let action = Action::of_probe(&self.container, probe);
         let mut tracker = Tracker::new(rhythm);
         let age = Duration::try_from(cox_kit::clock::now().duration_since(self.started_at)).unwrap_or_default();
         tokio::time::sleep(rhythm.initial_delay.saturating_sub(age)).await;
