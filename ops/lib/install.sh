@@ -102,3 +102,12 @@ install_kubectl() {
     install -m 755 "$(find "$dir/unpacked" -type f -name kubectl | head -n 1)" "$COX_TOOLS/bin/kubectl"
     rm -rf "$dir"
 }
+
+# cargo-deny checks the dependencies' licences and sources; built once, beside the other tools.
+install_cargo_deny() {
+    command -v cargo-deny >/dev/null && return
+    say "building cargo-deny (once)"
+    cargo install --quiet --locked --root "$COX_TOOLS" --target-dir "$CARGO_TARGET_DIR/tools" cargo-deny@0.20.2 ||
+        fail "cargo-deny could not be built; see above"
+    rm -rf "$CARGO_TARGET_DIR/tools"
+}
