@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cox_kit::api::Why;
+use cox_kit::recorder::{About, Note};
 use cox_kit::supervise::{Child, worker};
 use cox_kit::{Command, Feed};
 use cox_objects::{Key, Resource};
@@ -30,6 +31,7 @@ pub fn status_keeper<F: Feed>(context: Context<F>) -> Child {
         async move {
             let mut written = tokio::time::Instant::now();
             let mut first = true;
+            tell(&context, "Starting", "Starting kubelet.");
             loop {
                 let wait = match update(&context, first || written.elapsed() > STATUS_PERIOD).await {
                     Ok(wrote) => {
@@ -83,7 +85,22 @@ async fn update<F: Feed>(context: &Context<F>, due: bool) -> Result<bool, cox_ki
         return Ok(false);
     }
     context.api.run(&[Command::patch_status(key, status)], &why).await?;
+    if health.not_ready.is_none() && !known.as_deref().is_some_and(is_ready) {
+        tell(context, "NodeReady", &format!("Node {} status is now: NodeReady", config.node_name));
+    }
     Ok(true)
+}
+
+fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.iter().flat_map(|s| s.conditions.iter().flatten());
+    conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// Notes something about the node itself.
+fn tell<F: Feed>(context: &Context<F>, reason: &str, message: &str) {
+    let name = context.config.node_name.clone();
+    let about = About { api_version: "v1".to_owned(), kind: "Node".to_owned(), name, ..About::default() };
+    context.api.record(Note::normal(about, reason, message));
 }
 
 /// Whether a status says what the Node says already, the times of heartbeats aside.

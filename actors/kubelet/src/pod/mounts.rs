@@ -13,7 +13,7 @@ use crate::model::SandboxView;
 use crate::node::Context;
 use crate::spec::expand::expand;
 use crate::spec::fields;
-use crate::spec::sandbox::{aliases, hostname, hosts, resolv_conf};
+use crate::spec::sandbox::{aliases, hostname, hosts, kernel_hostname, resolv_conf};
 use crate::volumes::manager::{Places, SUB_PATHS};
 use crate::volumes::sub_path::hold;
 
@@ -128,7 +128,7 @@ fn provided<F: Feed>(
     let hostname = if host_network {
         fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
     } else {
-        format!("{}\n", hostname(pod))
+        format!("{}\n", kernel_hostname(pod, &config.dns.domain).unwrap_or_else(|_| hostname(pod)))
     };
     let message = container.termination_message_path.as_deref().filter(|p| !p.is_empty()).unwrap_or("/dev/termination-log");
     let files = [

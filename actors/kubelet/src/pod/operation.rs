@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cox_kit::api::Why;
 use cox_kit::{Command, Feed};
-use cox_runtime::{ContainerId, SandboxId};
+use cox_runtime::{ContainerId, SandboxId, SandboxSpec};
 use jiff::SignedDuration;
 use serde_json::Value;
 
@@ -84,7 +84,11 @@ impl<F: Feed> State<F> {
                 });
             }
             Step::MakeSandbox { attempt } => self.spawn(Operation::Sandbox, async move {
-                let spec = sandbox::sandbox(&pod, attempt, &context.config.log_root);
+                let hostname = match sandbox::kernel_hostname(&pod, &context.config.dns.domain) {
+                    Ok(hostname) => hostname,
+                    Err(error) => return Finished::Sandbox(Err(error)),
+                };
+                let spec = SandboxSpec { hostname, ..sandbox::sandbox(&pod, attempt, &context.config.log_root) };
                 let made = context.runtime.create_sandbox(spec).await;
                 Finished::Sandbox(made.map_err(|e| e.to_string()).map(|sandbox| SandboxView {
                     id: sandbox.spec.id,

@@ -57,6 +57,23 @@ fn qualified(pod: &Pod, cluster_domain: &str) -> Option<String> {
     Some(format!("{}.{subdomain}.{namespace}.svc.{cluster_domain}", hostname(pod)))
 }
 
+/// The host name that the kernel has inside: with `setHostnameAsFQDN` the whole one.
+///
+/// # Errors
+/// If that is longer than the 64 bytes which the kernel keeps.
+pub fn kernel_hostname(pod: &Pod, cluster_domain: &str) -> Result<String, String> {
+    let whole = pod.spec.as_ref().is_some_and(|s| s.set_hostname_as_fqdn == Some(true));
+    let Some(name) = qualified(pod, cluster_domain).filter(|_| whole) else { return Ok(hostname(pod)) };
+    if name.len() > 64 {
+        return Err(format!(
+            "failed to construct FQDN from pod hostname and cluster domain, FQDN {name} is too long (64 characters is the max, {} \
+             characters requested)",
+            name.len()
+        ));
+    }
+    Ok(name)
+}
+
 fn ports(spec: &PodSpec) -> Vec<PortMapping> {
     let containers = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
     let all = containers.chain(&spec.containers).flat_map(|c| c.ports.iter().flatten());

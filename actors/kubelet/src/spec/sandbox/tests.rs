@@ -52,3 +52,15 @@ fn long_names_are_cut_to_host_names() {
     pod.metadata.name = Some(format!("{}-{}", "a".repeat(62), "b".repeat(20)));
     assert_eq!(hostname(&pod), "a".repeat(62));
 }
+
+#[test]
+fn the_whole_host_name_is_the_kernels_if_asked_for() {
+    let named = |whole: bool, domain: &str| {
+        let spec = serde_json::json!({"containers": [], "subdomain": "s", "setHostnameAsFQDN": whole});
+        let pod = serde_json::from_value(serde_json::json!({"metadata": {"name": "p", "namespace": "ns"}, "spec": spec})).unwrap();
+        kernel_hostname(&pod, domain)
+    };
+    assert_eq!(named(true, "cluster.local").as_deref(), Ok("p.s.ns.svc.cluster.local"));
+    assert_eq!(named(false, "cluster.local").as_deref(), Ok("p"));
+    assert!(named(true, &"d".repeat(60)).unwrap_err().contains("is too long"));
+}
