@@ -30,8 +30,13 @@ pub fn recorder(api: Api) -> Child {
                 let until = if ending { now + GATHER } else { now };
                 let due = notes.lock().take_due(until);
                 for write in due {
-                    if let Err(failed) = run(&api, write).await {
-                        tracing::warn!(error = %failed, "an Event was not written");
+                    match run(&api, write).await {
+                        Ok(()) => {}
+                        // What the note is about goes away with its namespace.
+                        Err(failed) if matches!(failed.status.code, 403 | 404) => {
+                            tracing::debug!(error = %failed, "an Event has no place any more");
+                        }
+                        Err(failed) => tracing::warn!(error = %failed, "an Event was not written"),
                     }
                 }
             }
