@@ -36,7 +36,10 @@ pub fn admit<F: Feed>(pod: &Pod, others: &[Arc<Pod>], context: &Context<F>) -> O
         memory: context.machine.memory_bytes,
         pods: context.config.max_pods.into(),
     };
-    unsupported(spec).or_else(|| fits(spec, &living, &room)).or_else(|| node.as_deref().and_then(|node| selects(spec, node))).or_else(|| sysctls(spec))
+    unsupported(spec)
+        .or_else(|| fits(spec, &living, &room))
+        .or_else(|| node.as_deref().and_then(|node| selects(spec, node)))
+        .or_else(|| sysctls(spec))
 }
 
 fn is_living(pod: &Pod) -> bool {
@@ -72,7 +75,9 @@ fn unsupported(spec: &PodSpec) -> Option<Verdict> {
 
 fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
     let out_of = |name: &str, requested: i64, used: i64, capacity: i64| {
-        let text = format!("Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}");
+        let text = format!(
+            "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
+        );
         rejected(&format!("OutOf{name}"), text)
     };
     let count = i64::try_from(others.len()).unwrap_or(i64::MAX);
@@ -92,10 +97,15 @@ fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
     let own = host_ports(spec);
     let taken: Vec<_> = others.iter().flat_map(|s| host_ports(s)).collect();
     let clash = own.iter().any(|(ip, protocol, port)| {
-        taken.iter().any(|(other, p, n)| p == protocol && n == port && (ip == other || ip == "0.0.0.0" || other == "0.0.0.0"))
+        taken
+            .iter()
+            .any(|(other, p, n)| p == protocol && n == port && (ip == other || ip == "0.0.0.0" || other == "0.0.0.0"))
     });
     if clash {
-        return rejected("NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports".to_owned());
+        return rejected(
+            "NodePorts",
+            "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports".to_owned(),
+        );
     }
     None
 }
@@ -128,7 +138,10 @@ fn selects(spec: &PodSpec, node: &Node) -> Option<Verdict> {
     if by_labels && by_affinity {
         return None;
     }
-    rejected("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector".to_owned())
+    rejected(
+        "NodeAffinity",
+        "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector".to_owned(),
+    )
 }
 
 fn holds(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
@@ -195,7 +208,8 @@ mod tests {
         let users = spec(json!({"containers": [], "hostUsers": false}));
         assert_eq!(unsupported(&users).unwrap().message, "this node does not implement hostUsers: false");
         assert_eq!(unsupported(&spec(json!({"containers": [], "hostUsers": true, "os": {"name": "linux"}}))), None);
-        let bad = spec(json!({"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}));
+        let bad =
+            spec(json!({"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}));
         assert_eq!(sysctls(&bad).unwrap().message, "forbidden sysctl: \"kernel.msgmax\" not allowlisted");
     }
 }

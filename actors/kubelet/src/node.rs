@@ -13,8 +13,8 @@ use cox_runtime::Runtime;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 
 use crate::config::Config;
-use crate::pod::Pulls;
 use crate::node::facts::Machine;
+use crate::pod::Pulls;
 use crate::spec::env::Sources;
 use crate::spec::fields::{Allocatable, PodFacts};
 use crate::token;

@@ -140,7 +140,8 @@ fn end_code(known: &Known<'_>, name: &str) -> Option<i32> {
 pub fn progress(known: &Known<'_>) -> Progress {
     let members = known.members();
     let mains: Vec<&Member> = members.iter().filter(|m| m.role == Role::Main).collect();
-    let over = |member: &Member| end_code(known, &member.container.name).is_some_and(|code| !known.restarts(member, code));
+    let over =
+        |member: &Member| end_code(known, &member.container.name).is_some_and(|code| !known.restarts(member, code));
     if !mains.is_empty() && mains.iter().all(|m| over(m)) {
         return Progress::Over;
     }
@@ -154,9 +155,10 @@ pub fn progress(known: &Known<'_>) -> Progress {
             _ => return Progress::Initializing,
         }
     }
-    let sidecars_started = members.iter().filter(|m| m.role == Role::Sidecar).all(|m| {
-        known.newest(&m.container.name).is_some_and(|c| c.is_running() && known.health(c).started)
-    });
+    let sidecars_started = members
+        .iter()
+        .filter(|m| m.role == Role::Sidecar)
+        .all(|m| known.newest(&m.container.name).is_some_and(|c| c.is_running() && known.health(c).started));
     if sidecars_started { Progress::Running } else { Progress::Initializing }
 }
 
@@ -201,8 +203,11 @@ fn keep(known: &Known<'_>, member: &Member, plan: &mut Plan, now: Timestamp) -> 
     match Backoff::remaining(known.memory.crashes.get(name), ended, now) {
         Some(rest) => {
             let delay = known.memory.crashes.get(name).map_or(backoff::BASE, |b| b.delay);
-            let message =
-                format!("back-off {} restarting failed container={name} pod={}", backoff::print(delay), pod_id(known.pod));
+            let message = format!(
+                "back-off {} restarting failed container={name} pod={}",
+                backoff::print(delay),
+                pod_id(known.pod)
+            );
             plan.waiting.push((name.clone(), Waiting { reason: "CrashLoopBackOff".to_owned(), message }));
             again(plan, rest);
         }
@@ -243,7 +248,12 @@ fn keep_running(known: &Known<'_>, member: &Member, running: &ContainerView, pla
     if tell.is_some() {
         match known.held_back(&Retry::Stop(running.id.clone()), now) {
             Some(rest) => again(plan, rest),
-            None => plan.steps.push(Step::Stop { id: running.id.clone(), name: name.clone(), grace: own_grace(known, member), tell }),
+            None => plan.steps.push(Step::Stop {
+                id: running.id.clone(),
+                name: name.clone(),
+                grace: own_grace(known, member),
+                tell,
+            }),
         }
         return false;
     }
@@ -268,7 +278,11 @@ fn end(known: &Known<'_>, grace: Duration, plan: &mut Plan, now: Timestamp) {
     let members = known.members();
     // One that was made and never started ends with the sandbox.
     let live = |role: fn(Role) -> bool| {
-        members.iter().filter(move |m| role(m.role)).filter_map(|m| known.newest(&m.container.name)).filter(|c| c.is_running())
+        members
+            .iter()
+            .filter(move |m| role(m.role))
+            .filter_map(|m| known.newest(&m.container.name))
+            .filter(|c| c.is_running())
     };
     let mut waits = false;
     for container in live(|role| role != Role::Sidecar) {

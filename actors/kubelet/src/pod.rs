@@ -404,7 +404,8 @@ impl<F: Feed> State<F> {
     /// The health of a container that this worker did not start: as it was told, so that a restart of the agent makes no pod unready.
     fn found_health(&self, view: &ContainerView) -> Health {
         let known = self.known();
-        let told = known.told(&view.name).filter(|s| s.container_id.as_deref().is_some_and(|id| id.ends_with(&view.id.0)));
+        let told =
+            known.told(&view.name).filter(|s| s.container_id.as_deref().is_some_and(|id| id.ends_with(&view.id.0)));
         told.map(|s| Health { started: s.started == Some(true), ready: s.ready, doomed: None }).unwrap_or_default()
     }
 
@@ -451,7 +452,8 @@ impl<F: Feed> State<F> {
     /// For how long a first status of main containers is held back while others of the pod are just starting: they are told of together.
     fn settling(&self, has: &Value, wanted: &Value) -> Option<Duration> {
         let pending = |status: &Value| status.get("phase").and_then(Value::as_str) == Some("Pending");
-        let same = has.get("containerStatuses").is_none() || has.get("containerStatuses") == wanted.get("containerStatuses");
+        let same =
+            has.get("containerStatuses").is_none() || has.get("containerStatuses") == wanted.get("containerStatuses");
         if same || !pending(has) || !pending(wanted) {
             return None;
         }

@@ -252,7 +252,10 @@ impl<F: Feed> State<F> {
             let uid = entry.file_name().to_string_lossy().into_owned();
             if !self.workers.contains_key(&uid) && !ours.contains(&uid) {
                 let (folder, logs) = (entry.path(), self.context.config.log_root.clone());
-                tokio::task::spawn_blocking(move || manager::tear_down(&folder).and_then(|()| remove_logs(&logs, &uid))).await??;
+                tokio::task::spawn_blocking(move || {
+                    manager::tear_down(&folder).and_then(|()| remove_logs(&logs, &uid))
+                })
+                .await??;
             }
         }
         Ok(())

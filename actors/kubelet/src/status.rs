@@ -95,7 +95,8 @@ fn settled(known: &Known<'_>) -> Option<Value> {
     known.told_end()?;
     let told = known.pod.status.as_ref()?;
     let lists = [&told.container_statuses, &told.init_container_statuses, &told.ephemeral_container_statuses];
-    let told_running = lists.into_iter().flatten().flatten().any(|s| s.state.as_ref().is_some_and(|s| s.running.is_some()));
+    let told_running =
+        lists.into_iter().flatten().flatten().any(|s| s.state.as_ref().is_some_and(|s| s.running.is_some()));
     if told_running || known.containers.iter().any(crate::model::ContainerView::is_running) {
         return None;
     }
@@ -115,7 +116,8 @@ fn pod_ips(known: &Known<'_>, node: &NodeFacts) -> Vec<String> {
     };
     match known.sandbox {
         Some(sandbox) if sandbox.ready => {
-            let touched = !known.memory.waiting.is_empty() || known.members().iter().any(|m| known.told_start(&m.container.name).is_some());
+            let touched = !known.memory.waiting.is_empty()
+                || known.members().iter().any(|m| known.told_start(&m.container.name).is_some());
             if touched { sandbox.ips.iter().map(ToString::to_string).collect() } else { told() }
         }
         // The address of a pod that has ended is still told.

@@ -39,7 +39,12 @@ pub fn children<F: Feed>(context: &Context<F>, bus: &Bus) -> Vec<Child> {
     [subject::EXEC, subject::ATTACH, subject::LOGS, subject::PORT_FORWARD].map(serve).into()
 }
 
-async fn accept<F: Feed>(context: Context<F>, what: &'static str, mut offers: Acceptor, scope: Scope) -> Result<(), StartError> {
+async fn accept<F: Feed>(
+    context: Context<F>,
+    what: &'static str,
+    mut offers: Acceptor,
+    scope: Scope,
+) -> Result<(), StartError> {
     // Conversations end with this actor: the set aborts them when it is dropped.
     let mut conversations = JoinSet::new();
     loop {
@@ -80,14 +85,17 @@ async fn sandbox_of<F: Feed>(context: &Context<F>, target: &Target) -> Result<Sa
     let sandboxes = context.runtime.list_sandboxes().await.map_err(Status::internal)?;
     let own = sandboxes.into_iter().filter(|s| s.spec.labels.get(label::POD_UID) == Some(&target.uid));
     let newest = own.filter(|s| s.state == SandboxState::Ready).max_by_key(|s| s.created_at);
-    newest.map(|s| s.spec.id).ok_or_else(|| Status::new(500, "", format!("pod {}/{} has no sandbox", target.namespace, target.pod)))
+    newest
+        .map(|s| s.spec.id)
+        .ok_or_else(|| Status::new(500, "", format!("pod {}/{} has no sandbox", target.namespace, target.pod)))
 }
 
 /// All starts of the container that a hello means, the newest last.
 async fn starts_of<F: Feed>(context: &Context<F>, target: &Target) -> Result<Vec<ContainerInfo>, Status> {
     let all = context.runtime.list_containers(None).await.map_err(Status::internal)?;
     let own = all.into_iter().filter(|c| {
-        c.labels.get(label::POD_UID) == Some(&target.uid) && c.labels.get(label::CONTAINER_NAME) == Some(&target.container)
+        c.labels.get(label::POD_UID) == Some(&target.uid)
+            && c.labels.get(label::CONTAINER_NAME) == Some(&target.container)
     });
     let mut own: Vec<ContainerInfo> = own.collect();
     own.sort_by_key(|c| (c.created_at, c.attempt));
@@ -99,7 +107,8 @@ async fn running<F: Feed>(context: &Context<F>, target: &Target) -> Result<Conta
     pod_of(context, target)?;
     let newest = starts_of(context, target).await?.pop();
     let is_running = |c: &ContainerInfo| matches!(c.state, cox_runtime::ContainerState::Running { .. });
-    newest.filter(is_running).map(|c| c.id).ok_or_else(|| {
-        Status::new(500, "InternalError", format!("container not found (\"{}\")", target.container))
-    })
+    newest
+        .filter(is_running)
+        .map(|c| c.id)
+        .ok_or_else(|| Status::new(500, "InternalError", format!("container not found (\"{}\")", target.container)))
 }

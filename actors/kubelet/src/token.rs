@@ -33,13 +33,23 @@ impl Cache {
 ///
 /// # Errors
 /// What the API server said.
-pub async fn get<F: Feed>(context: &Context<F>, pod: &Pod, projection: &ServiceAccountTokenProjection) -> Result<String, String> {
+pub async fn get<F: Feed>(
+    context: &Context<F>,
+    pod: &Pod,
+    projection: &ServiceAccountTokenProjection,
+) -> Result<String, String> {
     let meta = &pod.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or_default();
-    let account = pod.spec.as_ref().and_then(|s| s.service_account_name.as_deref()).filter(|n| !n.is_empty()).unwrap_or("default");
+    let account = pod
+        .spec
+        .as_ref()
+        .and_then(|s| s.service_account_name.as_deref())
+        .filter(|n| !n.is_empty())
+        .unwrap_or("default");
     let lifetime = projection.expiration_seconds.unwrap_or(DEFAULT_LIFETIME);
     let uid = meta.uid.as_deref().unwrap_or_default();
-    let kept_as = format!("{uid}\0{}\0{}\0{lifetime}", projection.path, projection.audience.as_deref().unwrap_or_default());
+    let kept_as =
+        format!("{uid}\0{}\0{}\0{lifetime}", projection.path, projection.audience.as_deref().unwrap_or_default());
     if let Some((token, due)) = context.tokens.kept.lock().get(&kept_as).cloned()
         && Instant::now() < due
     {
@@ -55,7 +65,8 @@ pub async fn get<F: Feed>(context: &Context<F>, pod: &Pod, projection: &ServiceA
     });
     let key = Key::new(Resource::SERVICEACCOUNTS, namespace, account);
     let command = Command::CreateAt { key, subresource: "token", body: request };
-    let done = context.api.run(&[command], &Why::timer("token", context.feed.revision())).await.map_err(|e| e.to_string())?;
+    let done =
+        context.api.run(&[command], &Why::timer("token", context.feed.revision())).await.map_err(|e| e.to_string())?;
     let answer = done.objects.first().and_then(|body| serde_json::from_slice::<Value>(body).ok());
     let token = answer.as_ref().and_then(|v| v.pointer("/status/token")).and_then(Value::as_str);
     let token = token.map(str::to_owned).ok_or_else(|| "the answer holds no token".to_owned())?;

@@ -31,7 +31,9 @@ impl Machine {
     pub fn read(root: &Path) -> Self {
         let text = |path: &str| fs::read_to_string(path).map(|t| t.trim().to_owned()).unwrap_or_default();
         let memory = text("/proc/meminfo");
-        let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<i64>().ok());
+        let kib = memory
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<i64>().ok());
         let disk = nix::sys::statvfs::statvfs(root).ok();
         let machine_id = text("/etc/machine-id");
         let uuid = text("/sys/class/dmi/id/product_uuid");
@@ -83,7 +85,10 @@ mod tests {
 
     #[test]
     fn names_are_those_that_clients_know() {
-        assert_eq!(os_image("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"), "Debian GNU/Linux 12 (bookworm)");
+        assert_eq!(
+            os_image("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"),
+            "Debian GNU/Linux 12 (bookworm)"
+        );
         assert_eq!(architecture("x86_64"), "amd64");
     }
 }

@@ -61,7 +61,8 @@ async fn update<F: Feed>(context: &Context<F>, due: bool) -> Result<bool, cox_ki
     let why = Why::timer("node-status", context.feed.revision());
     let mut known = context.view().at::<Node>(&key);
     if known.is_none() {
-        let registered = context.api.run(&[Command::Create(object::registration(config, &context.machine))], &why).await;
+        let registered =
+            context.api.run(&[Command::Create(object::registration(config, &context.machine))], &why).await;
         match registered {
             Ok(_) => {}
             // It was there before, and the feed has not shown it yet.

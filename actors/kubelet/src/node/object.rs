@@ -57,7 +57,8 @@ pub fn status(
         "memory": format!("{}Ki", machine.memory_bytes / 1024),
         "pods": config.max_pods.to_string(),
     });
-    let mut addresses: Vec<Value> = config.node_ips.iter().map(|ip| json!({"type": "InternalIP", "address": ip})).collect();
+    let mut addresses: Vec<Value> =
+        config.node_ips.iter().map(|ip| json!({"type": "InternalIP", "address": ip})).collect();
     addresses.push(json!({"type": "Hostname", "address": config.node_name}));
     json!({
         "capacity": amounts,
@@ -132,14 +133,19 @@ mod tests {
         let runtime = RuntimeInfo { name: "crun".into(), version: "1.8.1".into() };
         let machine = Machine { cpus: 2, memory_bytes: 4096, ..Machine::default() };
         let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();
-        let read = |health: &Health, before: Option<&Node>, now| status(&config(), &machine, &runtime, &[], health, before, now);
+        let read = |health: &Health, before: Option<&Node>, now| {
+            status(&config(), &machine, &runtime, &[], health, before, now)
+        };
         let first = read(&Health::default(), None, at(0));
         let node: Node = serde_json::from_value(json!({"metadata": {}, "status": first})).unwrap();
         let second = read(&Health::default(), Some(&node), at(10));
         assert_eq!(second["conditions"][3]["lastTransitionTime"], first["conditions"][3]["lastTransitionTime"]);
         assert_ne!(second["conditions"][3]["lastHeartbeatTime"], first["conditions"][3]["lastHeartbeatTime"]);
         let sick = read(&Health { not_ready: Some("no runtime".into()) }, Some(&node), at(20));
-        assert_eq!((&sick["conditions"][3]["status"], &sick["conditions"][3]["reason"]), (&json!("False"), &json!("KubeletNotReady")));
+        assert_eq!(
+            (&sick["conditions"][3]["status"], &sick["conditions"][3]["reason"]),
+            (&json!("False"), &json!("KubeletNotReady"))
+        );
         assert_eq!(sick["nodeInfo"]["containerRuntimeVersion"], "cox://0.1.0 (crun 1.8.1)");
         assert_eq!(sick["capacity"]["memory"], "4Ki");
     }

@@ -47,7 +47,11 @@ fn running(name: &str, attempt: u32) -> ContainerView {
 fn ended(name: &str, attempt: u32, exit_code: i32, when: Timestamp) -> ContainerView {
     let finished_at = i64::try_from(when.as_nanosecond()).unwrap();
     let reason = ExitReason::Ended;
-    view(name, attempt, ContainerState::Exited { exit_code, signal: None, reason, message: String::new(), started_at: 1, finished_at })
+    view(
+        name,
+        attempt,
+        ContainerState::Exited { exit_code, signal: None, reason, message: String::new(), started_at: 1, finished_at },
+    )
 }
 
 fn sandbox() -> SandboxView {
@@ -94,7 +98,10 @@ fn sandbox_and_volumes_are_made_together() {
 
 #[test]
 fn containers_start_after_the_init_containers_and_all_at_once() {
-    let pod = pod(&json!({"initContainers": [{"name": "i"}, {"name": "j"}], "containers": [{"name": "a"}, {"name": "b"}]}), &json!({}));
+    let pod = pod(
+        &json!({"initContainers": [{"name": "i"}, {"name": "j"}], "containers": [{"name": "a"}, {"name": "b"}]}),
+        &json!({}),
+    );
     let memory = ready();
     assert_eq!(starts(&decide(&pod, &[], &memory, at(0))), names(&[("i", 0)]));
     assert_eq!(starts(&decide(&pod, &[running("i", 0)], &memory, at(0))), []);

@@ -37,7 +37,8 @@ pub(super) async fn ensure<F: Feed>(
     let present = match context.runtime.resolve_image(reference).await {
         Ok(present) => present,
         Err(ImageError::BadName { name, reason }) => {
-            let text = format!("Failed to apply default image tag {name:?}: couldn't parse image name {name:?}: {reason}");
+            let text =
+                format!("Failed to apply default image tag {name:?}: couldn't parse image name {name:?}: {reason}");
             tell(true, "InspectFailed", text.clone());
             tell(true, "Failed", "Error: InvalidImageName".to_owned());
             return Err(Failure::new("InvalidImageName", text, RETRY));
@@ -49,7 +50,8 @@ pub(super) async fn ensure<F: Feed>(
     };
     match (present, policy) {
         (Some(image), "IfNotPresent" | "Never") => {
-            let text = format!("Container image {reference:?} already present on machine and can be accessed by the pod");
+            let text =
+                format!("Container image {reference:?} already present on machine and can be accessed by the pod");
             tell(false, "Pulled", text);
             Ok(image)
         }
@@ -94,8 +96,10 @@ async fn pull<F: Feed>(
             context.pulls.succeeded(reference);
             let ms = started.elapsed().as_millis();
             let took = if ms < 1000 { format!("{ms}ms") } else { format!("{:.3}s", started.elapsed().as_secs_f64()) };
-            let text =
-                format!("Successfully pulled image {reference:?} in {took} ({took} including waiting). Image size: {} bytes.", image.size);
+            let text = format!(
+                "Successfully pulled image {reference:?} in {took} ({took} including waiting). Image size: {} bytes.",
+                image.size
+            );
             tell(false, "Pulled", text);
             Ok(image)
         }
@@ -136,7 +140,9 @@ fn registry_of(reference: &str) -> String {
 fn from_secret(secret: &Secret, registry: &str) -> Vec<RegistryAuth> {
     let data = secret.data.as_ref();
     let config = data.and_then(|d| d.get(".dockerconfigjson").or_else(|| d.get(".dockercfg")));
-    let Some(config) = config.and_then(|bytes| serde_json::from_slice::<Value>(&bytes.0).ok()) else { return Vec::new() };
+    let Some(config) = config.and_then(|bytes| serde_json::from_slice::<Value>(&bytes.0).ok()) else {
+        return Vec::new();
+    };
     let auths = config.get("auths").unwrap_or(&config);
     let matching = auths.as_object().into_iter().flatten().filter(|(host, _)| {
         let host = host.trim_start_matches("https://").trim_start_matches("http://");

@@ -130,7 +130,8 @@ fn provided<F: Feed>(
     } else {
         format!("{}\n", kernel_hostname(pod, &config.dns.domain).unwrap_or_else(|_| hostname(pod)))
     };
-    let message = container.termination_message_path.as_deref().filter(|p| !p.is_empty()).unwrap_or("/dev/termination-log");
+    let message =
+        container.termination_message_path.as_deref().filter(|p| !p.is_empty()).unwrap_or("/dev/termination-log");
     let files = [
         ("/etc/hosts", shared.join("etc-hosts"), Some(hosts), 0o644),
         ("/etc/hostname", shared.join("hostname"), Some(hostname), 0o644),

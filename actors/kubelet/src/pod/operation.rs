@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{Message, State, Task, next_backoff, start, stop};
 use crate::model::{ContainerView, Retry, SandboxView, Volumes, Waiting};
-use crate::spec::names::log_folder;
 use crate::plan::Step;
+use crate::spec::names::log_folder;
 use crate::spec::sandbox;
 use crate::volumes::manager::{self, Places};
 
@@ -109,7 +109,10 @@ impl<F: Feed> State<F> {
                 }
                 let waiting = self.memory.waiting.get(&name).cloned();
                 let job = start::Job { member: *member, attempt, sandbox, places: self.places.clone(), waiting };
-                self.spawn(Operation::Start(name), async move { Finished::Started(start::run(&context, &pod, job).await) });
+                self.spawn(
+                    Operation::Start(name),
+                    async move { Finished::Started(start::run(&context, &pod, job).await) },
+                );
             }
             Step::Stop { id, name, grace, tell } => {
                 if grace.is_zero()
@@ -130,7 +133,8 @@ impl<F: Feed> State<F> {
             Step::Remove(id) => {
                 let Some(view) = self.containers.iter().find(|c| c.id == id).cloned() else { return };
                 let folder = context.config.container_dir(&self.uid, &view.name, view.attempt);
-                let log = context.config.log_dir(&log_folder(&pod)).join(&view.name).join(format!("{}.log", view.attempt));
+                let log =
+                    context.config.log_dir(&log_folder(&pod)).join(&view.name).join(format!("{}.log", view.attempt));
                 self.spawn(Operation::Remove(id.clone()), async move {
                     let removed = context.runtime.remove_container(&id).await.map_err(|e| e.to_string());
                     // A container without a log or a folder of its own is removed as well.
@@ -176,7 +180,9 @@ impl<F: Feed> State<F> {
                     let command =
                         Command::Delete { key, uid: Some(uid), revision: None, grace: Some(0), propagation: None };
                     Finished::Plain(match context.api.run(&[command], &why).await {
-                        Err(failed) if failed.status.code != 404 && failed.status.code != 409 => Err(failed.to_string()),
+                        Err(failed) if failed.status.code != 404 && failed.status.code != 409 => {
+                            Err(failed.to_string())
+                        }
                         _ => Ok(()),
                     })
                 });

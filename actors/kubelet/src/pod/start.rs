@@ -83,7 +83,9 @@ pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> R
     match context.runtime.start_container(&id).await {
         Ok(()) => {}
         // It counts as a start that has ended: when it is tried again is for the crash back-off to say.
-        Err(ContainerError::Start { reason }) => return Err(Failure { again: SignedDuration::ZERO, ..refuse("RunContainerError", reason) }),
+        Err(ContainerError::Start { reason }) => {
+            return Err(Failure { again: SignedDuration::ZERO, ..refuse("RunContainerError", reason) });
+        }
         Err(error) => return Err(refuse("RunContainerError", error.to_string())),
     }
     tell(false, "Started", "Container started".to_owned());
@@ -94,10 +96,16 @@ pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> R
             // The words of the hook stay out of the event: they may hold secrets of whoever answered.
             tell(true, "FailedPostStartHook", "PostStartHook failed".to_owned());
             tell(false, "Killing", "FailedPostStartHook".to_owned());
-            let grace = pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(30).max(0).unsigned_abs();
+            let grace =
+                pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(30).max(0).unsigned_abs();
             // That it could not be stopped shows in its state.
             let _ = context.runtime.stop_container(&id, std::time::Duration::from_secs(grace)).await;
-            let text = format!("{} for Container {:?} in Pod {:?} failed - error: {error}", called(hook), own.name, pod_id(pod));
+            let text = format!(
+                "{} for Container {:?} in Pod {:?} failed - error: {error}",
+                called(hook),
+                own.name,
+                pod_id(pod)
+            );
             return Err(Failure::new("PostStartHookError", text, SignedDuration::ZERO));
         }
     }
@@ -107,7 +115,9 @@ pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> R
 /// A hook as its failure names it.
 fn called(hook: &LifecycleHandler) -> String {
     match (&hook.exec, &hook.http_get) {
-        (Some(exec), _) => format!("Exec lifecycle hook ([{}])", exec.command.iter().flatten().cloned().collect::<Vec<_>>().join(" ")),
+        (Some(exec), _) => {
+            format!("Exec lifecycle hook ([{}])", exec.command.iter().flatten().cloned().collect::<Vec<_>>().join(" "))
+        }
         (None, Some(get)) => format!("HTTP lifecycle hook ({})", get.path.as_deref().unwrap_or_default()),
         (None, None) => "Lifecycle hook".to_owned(),
     }

@@ -106,7 +106,8 @@ fn log_end(log: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(LOG_TAIL).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let mut lines: Vec<&str> = text.lines().rev().take(LOG_LINES).filter_map(|line| line.splitn(4, ' ').nth(3)).collect();
+    let mut lines: Vec<&str> =
+        text.lines().rev().take(LOG_LINES).filter_map(|line| line.splitn(4, ' ').nth(3)).collect();
     lines.reverse();
     let whole = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     let cut = whole.len().saturating_sub(LOG_BYTES);
@@ -131,7 +132,9 @@ mod tests {
     fn the_logs_last_lines_stand_in_within_their_bounds() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("0.log");
-        let lines = |n: usize, text: &str| (0..n).map(|i| format!("2026-01-01T00:00:00Z stdout F {text}{i}\n")).collect::<String>();
+        let lines = |n: usize, text: &str| {
+            (0..n).map(|i| format!("2026-01-01T00:00:00Z stdout F {text}{i}\n")).collect::<String>()
+        };
         std::fs::write(&log, lines(100, "l")).unwrap();
         let text = log_end(&log).unwrap();
         assert_eq!((text.lines().count(), text.lines().next(), text.lines().last()), (80, Some("l20"), Some("l99")));

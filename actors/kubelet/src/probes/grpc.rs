@@ -20,7 +20,13 @@ pub(super) async fn check(host: &str, port: u16, service: &str, timeout: Duratio
     let address = format!("{}:{port}", bracketed(host));
     let connected = tokio::time::timeout(timeout, TcpStream::connect((host, port))).await;
     let Ok(Ok(stream)) = connected else {
-        return (false, format!("timeout: failed to connect service {address:?} within {}s: context deadline exceeded", timeout.as_secs()));
+        return (
+            false,
+            format!(
+                "timeout: failed to connect service {address:?} within {}s: context deadline exceeded",
+                timeout.as_secs()
+            ),
+        );
     };
     match tokio::time::timeout(timeout, exchange(stream, &address, service)).await {
         Ok(Ok(answer)) => answer,
@@ -79,7 +85,10 @@ fn verdict(status: &str, body: &[u8]) -> Answer {
     match status {
         "0" => {}
         UNIMPLEMENTED => {
-            return (false, "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)".to_owned());
+            return (
+                false,
+                "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)".to_owned(),
+            );
         }
         other => return (false, format!("error: health rpc probe failed: status {other}")),
     }
@@ -116,10 +125,7 @@ mod tests {
                     let state = if asked.ends_with(b"good") { 1 } else { 2 };
                     let mut trailers = hyper::HeaderMap::new();
                     trailers.insert("grpc-status", hyper::header::HeaderValue::from_static("0"));
-                    let frames = [
-                        Frame::data(Bytes::from(vec![0, 0, 0, 0, 2, 8, state])),
-                        Frame::trailers(trailers),
-                    ];
+                    let frames = [Frame::data(Bytes::from(vec![0, 0, 0, 0, 2, 8, state])), Frame::trailers(trailers)];
                     let body = StreamBody::new(futures::stream::iter(frames.map(Ok::<_, hyper::Error>)));
                     Ok::<_, hyper::Error>(hyper::Response::new(body))
                 });
@@ -144,7 +150,10 @@ mod tests {
     #[test]
     fn answers_are_understood() {
         assert!(verdict("12", b"").1.contains("does not implement"));
-        assert_eq!(verdict("0", &[0, 0, 0, 0, 0]), (false, "service unhealthy (responded with \"UNKNOWN\")".to_owned()));
+        assert_eq!(
+            verdict("0", &[0, 0, 0, 0, 0]),
+            (false, "service unhealthy (responded with \"UNKNOWN\")".to_owned())
+        );
         assert_eq!(question(&"a".repeat(200))[5..8], [0x0a, 0xc8, 0x01]);
     }
 }

@@ -126,7 +126,13 @@ fn port(container: &Container, port: &IntOrString) -> Result<u16, ActionError> {
 pub type Answer = (bool, String);
 
 /// Asks. `pod_ip` is where http and tcp go unless they name a host.
-pub async fn ask(runtime: &Arc<dyn Runtime>, id: &ContainerId, pod_ip: &str, action: &Action, timeout: Duration) -> Answer {
+pub async fn ask(
+    runtime: &Arc<dyn Runtime>,
+    id: &ContainerId,
+    pod_ip: &str,
+    action: &Action,
+    timeout: Duration,
+) -> Answer {
     match action {
         Action::Exec(command) => exec(runtime, id, command, timeout).await,
         Action::Http { scheme, host, port, path, headers } => {
@@ -149,7 +155,9 @@ pub async fn ask(runtime: &Arc<dyn Runtime>, id: &ContainerId, pod_ip: &str, act
             let address = (host.as_deref().unwrap_or(pod_ip), *port);
             match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
                 Ok(Ok(_)) => (true, String::new()),
-                Ok(Err(error)) => (false, format!("dial tcp {}:{port}: connect: {}", bracketed(address.0), plain(&error))),
+                Ok(Err(error)) => {
+                    (false, format!("dial tcp {}:{port}: connect: {}", bracketed(address.0), plain(&error)))
+                }
                 Err(_) => (false, format!("dial tcp {}:{port}: i/o timeout", bracketed(address.0))),
             }
         }
@@ -163,7 +171,8 @@ async fn exec(runtime: &Arc<dyn Runtime>, id: &ContainerId, command: &[String], 
             match output.outcome {
                 ExecOutcome::Exited(code) => (code == 0, text),
                 ExecOutcome::TimedOut => {
-                    let text = format!("command timed out: {:?} timed out after {}s", command.join(" "), timeout.as_secs());
+                    let text =
+                        format!("command timed out: {:?} timed out after {}s", command.join(" "), timeout.as_secs());
                     (false, text)
                 }
                 ExecOutcome::Detached => (false, text),
@@ -182,9 +191,9 @@ async fn get(
     path: &str,
     headers: &BTreeMap<String, String>,
 ) -> Result<(u16, String), Failure> {
-    let stream = TcpStream::connect((host, port)).await.map_err(|e| {
-        Failure::from(format!("dial tcp {}:{port}: connect: {}", bracketed(host), plain(&e)))
-    })?;
+    let stream = TcpStream::connect((host, port))
+        .await
+        .map_err(|e| Failure::from(format!("dial tcp {}:{port}: connect: {}", bracketed(host), plain(&e))))?;
     if scheme == "https" {
         let tls = super::tls::connector().connect(super::tls::any_name(), stream).await?;
         return exchange(TokioIo::new(tls), host, port, path, headers).await;
@@ -222,7 +231,8 @@ where
         let response = sender.send_request(request).await?;
         let status = response.status().as_u16();
         // A long body is read as far as it is told; what comes after does not make the probe fail.
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+        let body =
+            Limited::new(response.into_body(), MAX_BODY).collect().await.map(|b| b.to_bytes()).unwrap_or_default();
         Ok::<_, Failure>((status, String::from_utf8_lossy(&body).into_owned()))
     };
     tokio::select! {

@@ -104,16 +104,16 @@ mod tests {
         let mut t = tracker(3, 2);
         let verdicts: Vec<_> =
             [false, false, true, false, false, false, true, true, true].map(|a| t.answer(a)).into_iter().collect();
-        assert_eq!(
-            verdicts,
-            [None, None, None, None, None, Some(false), None, Some(true), None]
-        );
+        assert_eq!(verdicts, [None, None, None, None, None, Some(false), None, Some(true), None]);
     }
 
     #[test]
     fn unset_fields_have_the_apis_defaults() {
         let rhythm = Rhythm::of(&Probe::default());
-        assert_eq!((rhythm.period.as_secs(), rhythm.timeout.as_secs(), rhythm.failures, rhythm.successes), (10, 1, 3, 1));
+        assert_eq!(
+            (rhythm.period.as_secs(), rhythm.timeout.as_secs(), rhythm.failures, rhythm.successes),
+            (10, 1, 3, 1)
+        );
     }
 
     proptest! {

@@ -65,10 +65,8 @@ impl Prober {
             worker: worker.clone(),
         });
         let startup = container.startup_probe.clone().filter(|_| !started);
-        let others = [
-            (Kind::Readiness, container.readiness_probe.clone()),
-            (Kind::Liveness, container.liveness_probe.clone()),
-        ];
+        let others =
+            [(Kind::Readiness, container.readiness_probe.clone()), (Kind::Liveness, container.liveness_probe.clone())];
         let (through, wait) = tokio::sync::watch::channel(startup.is_none());
         let mut tasks = Vec::new();
         if let Some(probe) = startup {

@@ -35,7 +35,8 @@ pub(super) fn conditions(known: &Known<'_>, members: &[Member], phase: Phase, no
     let begun = members.iter().any(|m| known.told_start(&m.container.name).is_some());
     let network = known.sandbox.is_some_and(|s| s.ready) && (known.memory.volumes == Volumes::Ready || begun);
     let containers = containers_ready(known, members, phase);
-    let ready = if containers.holds { gates(known) } else { Verdict { message: containers.message.clone(), ..containers } };
+    let ready =
+        if containers.holds { gates(known) } else { Verdict { message: containers.message.clone(), ..containers } };
     let own = [
         Verdict { holds: network, reason: "", message: String::new() },
         initialized(known, members, phase),
@@ -48,7 +49,8 @@ pub(super) fn conditions(known: &Known<'_>, members: &[Member], phase: Phase, no
     for (kind, verdict) in OWN.into_iter().zip(own) {
         let before = told.iter().find(|c| c.type_ == kind);
         let status = if verdict.holds { "True" } else { "False" };
-        let since = before.filter(|c| c.status == status).and_then(|c| c.last_transition_time.as_ref()).map_or(now, |t| t.0);
+        let since =
+            before.filter(|c| c.status == status).and_then(|c| c.last_transition_time.as_ref()).map_or(now, |t| t.0);
         let mut condition = json!({
             "type": kind, "observedGeneration": known.pod.metadata.generation, "status": status,
             "lastProbeTime": null, "lastTransitionTime": super::time(since),
@@ -110,17 +112,20 @@ fn containers_ready(known: &Known<'_>, members: &[Member], phase: Phase) -> Verd
 
 /// Readiness gates: conditions that others must set to True.
 fn gates(known: &Known<'_>) -> Verdict {
-    let wanted: Vec<&str> =
-        known.spec().iter().flat_map(|s| s.readiness_gates.iter().flatten()).map(|g| g.condition_type.as_str()).collect();
+    let wanted: Vec<&str> = known
+        .spec()
+        .iter()
+        .flat_map(|s| s.readiness_gates.iter().flatten())
+        .map(|g| g.condition_type.as_str())
+        .collect();
     let told: Vec<&PodCondition> = known.pod.status.iter().flat_map(|s| s.conditions.iter().flatten()).collect();
     let mut messages = Vec::new();
     for gate in wanted {
         match told.iter().find(|c| c.type_ == gate) {
             None => messages.push(format!("corresponding condition of pod readiness gate {gate:?} does not exist.")),
-            Some(c) if c.status != "True" => messages.push(format!(
-                "the status of pod readiness gate {gate:?} is not \"True\", but {}",
-                c.status
-            )),
+            Some(c) if c.status != "True" => {
+                messages.push(format!("the status of pod readiness gate {gate:?} is not \"True\", but {}", c.status))
+            }
             Some(_) => {}
         }
     }

@@ -40,7 +40,8 @@ pub(super) fn status(known: &Known<'_>, member: &Member) -> Value {
     }
     // A container that has ended for good shows its end, whatever its next start would have waited for.
     let done = newest.and_then(ContainerView::ended).is_some_and(|(code, _)| !known.restarts(member, code));
-    let waiting = known.memory.waiting.get(&container.name).filter(|_| !done && !newest.is_some_and(ContainerView::is_running));
+    let waiting =
+        known.memory.waiting.get(&container.name).filter(|_| !done && !newest.is_some_and(ContainerView::is_running));
     let state = match (newest, waiting) {
         (_, Some(waiting)) => {
             let mut fields = Map::from_iter([("reason".to_owned(), Value::from(waiting.reason.as_str()))]);
@@ -80,7 +81,8 @@ pub(super) fn status(known: &Known<'_>, member: &Member) -> Value {
         fields.insert("started".to_owned(), started.into());
     }
     if newest.is_some() {
-        let resources = container.resources.as_ref().and_then(|r| serde_json::to_value(r).ok()).unwrap_or_else(|| json!({}));
+        let resources =
+            container.resources.as_ref().and_then(|r| serde_json::to_value(r).ok()).unwrap_or_else(|| json!({}));
         if let Some(requests) = resources.get("requests") {
             fields.insert("allocatedResources".to_owned(), requests.clone());
         }
@@ -145,7 +147,11 @@ fn ended_unseen(known: &Known<'_>, member: &Member) -> bool {
     let inits: Vec<&Member> = members.iter().filter(|m| matches!(m.role, Role::Init | Role::Sidecar)).collect();
     match member.role {
         Role::Ephemeral => false,
-        Role::Main => inits.is_empty() || members.iter().any(|m| m.role == Role::Main && traced(m)) || progress(known) == Progress::Running,
+        Role::Main => {
+            inits.is_empty()
+                || members.iter().any(|m| m.role == Role::Main && traced(m))
+                || progress(known) == Progress::Running
+        }
         Role::Init | Role::Sidecar => {
             let own = inits.iter().position(|m| m.container.name == member.container.name);
             own <= Some(inits.iter().rposition(|m| traced(m)).unwrap_or(0))

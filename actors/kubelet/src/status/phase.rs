@@ -52,7 +52,8 @@ pub fn phase(known: &Known<'_>) -> Phase {
     let ended_by_deletion = known.pod.metadata.deletion_timestamp.is_some() && known.memory.finished && all_ended;
     // Sidecars end after the others: until then the pod goes on.
     let sidecars = members.iter().filter(|m| m.role == Role::Sidecar);
-    let held_up = all_ended && sidecars.into_iter().any(|m| known.told_start(&m.container.name).is_some_and(|c| c.is_running()));
+    let held_up =
+        all_ended && sidecars.into_iter().any(|m| known.told_start(&m.container.name).is_some_and(|c| c.is_running()));
     if !held_up && (progress(known) == Progress::Over || ended_by_deletion) {
         let well = all_ended && codes.iter().all(|code| *code == Some(0));
         return if well { Phase::Succeeded } else { Phase::Failed };

@@ -72,7 +72,9 @@ async fn talk(offer: Offer, session: Result<Session, (String, i32)>) {
     let session = match session {
         Ok(session) => session,
         Err((reason, code)) => {
-            let text = Frame::Exit(Exit::Failed(format!("command terminated with non-zero exit code: {reason}, exit code {code}")));
+            let text = Frame::Exit(Exit::Failed(format!(
+                "command terminated with non-zero exit code: {reason}, exit code {code}"
+            )));
             end(sink, text).await;
             return;
         }

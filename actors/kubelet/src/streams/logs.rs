@@ -38,7 +38,11 @@ pub(super) async fn logs<F: Feed>(context: &Context<F>, offer: Offer) {
     ended.cancel();
 }
 
-async fn open<F: Feed>(context: &Context<F>, request: &LogRequest, ended: &CancellationToken) -> Result<LogReader, Status> {
+async fn open<F: Feed>(
+    context: &Context<F>,
+    request: &LogRequest,
+    ended: &CancellationToken,
+) -> Result<LogReader, Status> {
     let pod = pod_of(context, &request.target)?;
     let mut starts = starts_of(context, &request.target).await?;
     // One that is only being made has no log yet.
@@ -48,15 +52,22 @@ async fn open<F: Feed>(context: &Context<F>, request: &LogRequest, ended: &Cance
     if request.previous {
         newest = starts.pop();
         if newest.is_none() {
-            let text = format!("previous terminated container {:?} in pod {:?} not found", target.container, target.pod);
+            let text =
+                format!("previous terminated container {:?} in pod {:?} not found", target.container, target.pod);
             return Err(Status::bad_request(text));
         }
     }
     let Some(container) = newest else {
-        let text = format!("container {:?} in pod {:?} is waiting to start: {}", target.container, target.pod, wait_of(&pod, &target.container));
+        let text = format!(
+            "container {:?} in pod {:?} is waiting to start: {}",
+            target.container,
+            target.pod,
+            wait_of(&pod, &target.container)
+        );
         return Err(Status::bad_request(text));
     };
-    let path = context.config.log_dir(&log_folder(&pod)).join(&target.container).join(format!("{}.log", container.attempt));
+    let path =
+        context.config.log_dir(&log_folder(&pod)).join(&target.container).join(format!("{}.log", container.attempt));
     let now = cox_kit::clock::now();
     let since = match (request.since_seconds, &request.since_time) {
         (Some(seconds), _) => Some(now - jiff::SignedDuration::from_secs(seconds)),
@@ -71,13 +82,16 @@ async fn open<F: Feed>(context: &Context<F>, request: &LogRequest, ended: &Cance
     if request.follow {
         tokio::spawn(until_ended(context.clone(), container, ended.clone()));
     }
-    LogReader::open(&path, options).map_err(|e| Status::internal(format!("failed to open the log of {:?}: {e}", target.container)))
+    LogReader::open(&path, options)
+        .map_err(|e| Status::internal(format!("failed to open the log of {:?}: {e}", target.container)))
 }
 
 /// What a container waits for, as far as it was told.
 fn wait_of(pod: &Pod, container: &str) -> String {
     let status = pod.status.as_ref();
-    let lists = status.iter().flat_map(|s| [&s.container_statuses, &s.init_container_statuses, &s.ephemeral_container_statuses]);
+    let lists = status
+        .iter()
+        .flat_map(|s| [&s.container_statuses, &s.init_container_statuses, &s.ephemeral_container_statuses]);
     let told = lists.flatten().flatten().find(|s| s.name == container);
     let reason = told.and_then(|s| s.state.as_ref()?.waiting.as_ref()?.reason.clone());
     match reason.as_deref() {

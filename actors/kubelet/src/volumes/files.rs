@@ -88,7 +88,8 @@ fn check(path: &str) -> io::Result<()> {
 /// Whether the folder holds just these files with these contents and permissions.
 fn is_current(folder: &Path, files: &Files) -> bool {
     let data = folder.join(DATA);
-    let same = |(path, file): (&String, &super::content::File)| fs::read(data.join(path)).is_ok_and(|now| now == file.data);
+    let same =
+        |(path, file): (&String, &super::content::File)| fs::read(data.join(path)).is_ok_and(|now| now == file.data);
     let Ok(present) = list(&data, &data) else { return false };
     present == files.keys().cloned().collect() && files.iter().all(same)
 }

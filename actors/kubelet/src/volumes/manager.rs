@@ -66,7 +66,8 @@ fn make<F: Feed>(
             return Ok(folder);
         }
         make_folder(&folder, 0o777).map_err(plain)?;
-        let limit = empty.size_limit.as_ref().and_then(|q| bytes(Some(&BTreeMap::from([(String::new(), q.clone())])), ""));
+        let limit =
+            empty.size_limit.as_ref().and_then(|q| bytes(Some(&BTreeMap::from([(String::new(), q.clone())])), ""));
         match empty.medium.as_deref() {
             None | Some("") => {}
             Some("Memory") => mount_tmpfs(&folder, limit, 0o777).map_err(plain)?,
@@ -84,7 +85,10 @@ fn make<F: Feed>(
     let (sources, facts) = (context.sources(namespace), context.facts(pod_ips));
     let origins = Origins { pod, facts: &facts, sources: &sources, tokens };
     let Some(files) = content::files(volume, &origins).map_err(|e: ContentError| e.to_string())? else {
-        return Err(format!("no volume plugin matched: this node does not implement the source of volume {:?}", volume.name));
+        return Err(format!(
+            "no volume plugin matched: this node does not implement the source of volume {:?}",
+            volume.name
+        ));
     };
     let folder = place(if volume.config_map.is_some() { "configmap" } else { "memory" });
     make_folder(&folder, 0o755).map_err(plain)?;
@@ -118,7 +122,12 @@ impl Tokens for Fetched {
 }
 
 fn token_key(projection: &ServiceAccountTokenProjection) -> String {
-    format!("{}\0{}\0{:?}", projection.path, projection.audience.as_deref().unwrap_or_default(), projection.expiration_seconds)
+    format!(
+        "{}\0{}\0{:?}",
+        projection.path,
+        projection.audience.as_deref().unwrap_or_default(),
+        projection.expiration_seconds
+    )
 }
 
 async fn fetch_tokens<F: Feed>(
@@ -220,8 +229,12 @@ pub const SUB_PATHS: &str = "volume-subpaths";
 /// Of the file system; nothing outside the folder is touched, for mounts that do not come off end it.
 pub fn tear_down(folder: &Path) -> io::Result<()> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let mut below: Vec<PathBuf> =
-        mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape).filter(|path| path.starts_with(folder)).collect();
+    let mut below: Vec<PathBuf> = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(unescape)
+        .filter(|path| path.starts_with(folder))
+        .collect();
     below.sort();
     for path in below.iter().rev() {
         umount2(path, MntFlags::MNT_DETACH).map_err(io::Error::from)?;

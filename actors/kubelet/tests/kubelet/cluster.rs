@@ -124,7 +124,11 @@ impl Cluster {
         let request = ApiRequest {
             id: RequestId(uuid::Uuid::now_v7().as_u128()),
             deadline: now_ms() + 20_000,
-            user: Some(User { name: "kubernetes-admin".into(), groups: vec!["system:masters".into()], ..User::default() }),
+            user: Some(User {
+                name: "kubernetes-admin".into(),
+                groups: vec!["system:masters".into()],
+                ..User::default()
+            }),
             verb,
             group: String::new(),
             version: "v1".into(),
@@ -208,7 +212,8 @@ impl Cluster {
     }
 
     pub(crate) async fn until_running(&self, pod: &str) {
-        self.until(&format!("{pod} runs"), || self.phase(pod) == "Running" && self.container(pod)["ready"] == true).await;
+        self.until(&format!("{pod} runs"), || self.phase(pod) == "Running" && self.container(pod)["ready"] == true)
+            .await;
     }
 
     pub(crate) async fn until_gone(&self, pod: &str) {

@@ -25,7 +25,11 @@ async fn a_volume_waits_for_its_config_map_and_follows_it() {
     std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o700)).unwrap();
     cluster.patch("configmaps", "m", json!({"data": {"k": "2"}})).await;
     cluster.until("the file follows", || std::fs::read_to_string(&file).is_ok_and(|text| text == "2")).await;
-    assert_eq!(std::fs::metadata(&own).unwrap().permissions().mode() & 0o777, 0o700, "an emptyDir is the containers' own");
+    assert_eq!(
+        std::fs::metadata(&own).unwrap().permissions().mode() & 0o777,
+        0o700,
+        "an emptyDir is the containers' own"
+    );
     cluster.stop().await;
 }
 
@@ -51,7 +55,11 @@ async fn images_fail_in_their_own_ways() {
     cluster.pod("pull", json!({"image": "localhost:5000/none:1"}), json!({})).await;
     cluster.until("the wait", || waiting("pull")["reason"] == "ImagePullBackOff").await;
     let message = waiting("pull")["message"].as_str().unwrap().to_owned();
-    assert!(message.starts_with("Back-off pulling image \"localhost:5000/none:1\": ErrImagePull: rpc error: code = NotFound"), "{message}");
+    assert!(
+        message
+            .starts_with("Back-off pulling image \"localhost:5000/none:1\": ErrImagePull: rpc error: code = NotFound"),
+        "{message}"
+    );
     cluster.until("its event", || cluster.has_event("pull", "Failed", "Error: ErrImagePull")).await;
     cluster.pod("never", json!({"image": "localhost/none:1", "imagePullPolicy": "Never"}), json!({})).await;
     cluster.until("the refusal", || waiting("never")["reason"] == "ErrImageNeverPull").await;
@@ -72,7 +80,9 @@ async fn a_command_that_cannot_start_shows_why() {
     let cluster = cluster::start().await;
     cluster.runtime.fail_start(&["/no".to_owned()], "exec: \"/no\": no such file");
     cluster.pod("again", json!({"command": ["/no"]}), json!({})).await;
-    cluster.until("its back-off", || cluster.container("again")["state"]["waiting"]["reason"] == "CrashLoopBackOff").await;
+    cluster
+        .until("its back-off", || cluster.container("again")["state"]["waiting"]["reason"] == "CrashLoopBackOff")
+        .await;
     let last = cluster.container("again")["lastState"]["terminated"].clone();
     assert_eq!((&last["exitCode"], &last["reason"]), (&json!(128), &json!("StartError")));
     assert_eq!(cluster.container("again")["restartCount"], 1);
@@ -89,7 +99,10 @@ async fn a_pod_that_does_not_fit_is_refused() {
     cluster.until("its refusal", || cluster.phase("p") == "Failed").await;
     let status = cluster.get("p")["status"].clone();
     let message = status["message"].as_str().unwrap();
-    assert!(message.starts_with("Pod was rejected: Node didn't have enough resource: cpu, requested: 1000000, used: 0"), "{message}");
+    assert!(
+        message.starts_with("Pod was rejected: Node didn't have enough resource: cpu, requested: 1000000, used: 0"),
+        "{message}"
+    );
     assert_eq!((&status["reason"], &status["containerStatuses"]), (&json!("OutOfcpu"), &json!(null)));
     assert!(cluster.starts("p").await.is_empty());
     cluster.until("its event", || cluster.has_event("p", "OutOfcpu", "Node didn't have enough resource")).await;

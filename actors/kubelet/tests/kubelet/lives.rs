@@ -11,7 +11,8 @@ use crate::cluster;
 fn shape(status: &Value) -> String {
     let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
     let holds = |kind: &str| conditions.iter().any(|c| c["type"] == kind && c["status"] == "True");
-    let state = status["containerStatuses"][0]["state"].as_object().and_then(|s| s.keys().next().cloned()).unwrap_or_default();
+    let state =
+        status["containerStatuses"][0]["state"].as_object().and_then(|s| s.keys().next().cloned()).unwrap_or_default();
     let (phase, ip) = (status["phase"].as_str().unwrap_or_default(), status["podIP"].is_string());
     format!("{phase} {state} network={} ready={} ip={ip}", holds("PodReadyToStartContainers"), holds("Ready"))
 }
@@ -68,10 +69,17 @@ async fn a_container_that_ends_is_started_again_and_then_backs_off() {
     cluster.runtime.exit(&cluster.newest("p").await, 3).unwrap();
     cluster.until("its back-off", || cluster.container("p")["state"]["waiting"]["reason"] == "CrashLoopBackOff").await;
     let status = cluster.container("p");
-    assert!(status["state"]["waiting"]["message"].as_str().unwrap().starts_with("back-off 10s restarting failed container=c"));
+    assert!(
+        status["state"]["waiting"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("back-off 10s restarting failed container=c")
+    );
     assert_eq!((&status["lastState"]["terminated"]["exitCode"], &status["restartCount"]), (&json!(3), &json!(1)));
     assert_eq!(cluster.phase("p"), "Running");
-    cluster.until("its event", || cluster.has_event("p", "BackOff", "Back-off restarting failed container c in pod")).await;
+    cluster
+        .until("its event", || cluster.has_event("p", "BackOff", "Back-off restarting failed container c in pod"))
+        .await;
     cluster.delete("p", Some(0)).await;
     cluster.until_gone("p").await;
     cluster.stop().await;
@@ -87,7 +95,10 @@ async fn init_containers_and_sidecars_come_first_and_a_job_ends() {
     cluster.pod("p", json!({}), json!({"initContainers": init, "restartPolicy": "Never"})).await;
     let init_of = |i: usize| cluster.get("p")["status"]["initContainerStatuses"][i].clone();
     cluster.until("the init container", || init_of(1)["state"]["running"].is_object()).await;
-    assert_eq!((init_of(0)["ready"].clone(), cluster.container("p")["state"]["waiting"]["reason"].clone()), (json!(true), json!("PodInitializing")));
+    assert_eq!(
+        (init_of(0)["ready"].clone(), cluster.container("p")["state"]["waiting"]["reason"].clone()),
+        (json!(true), json!("PodInitializing"))
+    );
     cluster.runtime.exit(&cluster.newest("p").await, 0).unwrap();
     cluster.until_running("p").await;
     cluster.runtime.exit(&cluster.newest("p").await, 0).unwrap();
@@ -133,6 +144,9 @@ async fn a_deadline_ends_a_pod() {
     cluster.pod("p", json!({}), json!({"activeDeadlineSeconds": 1})).await;
     cluster.until("its end", || cluster.phase("p") == "Failed").await;
     let status = cluster.get("p")["status"].clone();
-    assert_eq!((&status["reason"], &status["conditions"][2]["reason"]), (&json!("DeadlineExceeded"), &json!("PodFailed")));
+    assert_eq!(
+        (&status["reason"], &status["conditions"][2]["reason"]),
+        (&json!("DeadlineExceeded"), &json!("PodFailed"))
+    );
     cluster.stop().await;
 }

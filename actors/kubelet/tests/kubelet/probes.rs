@@ -19,7 +19,11 @@ async fn readiness_comes_and_goes_and_liveness_restarts() {
     }));
     let probe = |word: &str| json!({"exec": {"command": [word]}, "periodSeconds": 1, "failureThreshold": 1});
     cluster.pod("p", json!({"readinessProbe": probe("ready"), "livenessProbe": probe("alive")}), json!({})).await;
-    cluster.until("it runs unready", || cluster.container("p")["started"] == true && cluster.container("p")["ready"] == false).await;
+    cluster
+        .until("it runs unready", || {
+            cluster.container("p")["started"] == true && cluster.container("p")["ready"] == false
+        })
+        .await;
     cluster.until("its event", || cluster.has_event("p", "Unhealthy", "Readiness probe failed: no")).await;
     good[0].store(true, Ordering::SeqCst);
     cluster.until_running("p").await;
@@ -29,6 +33,8 @@ async fn readiness_comes_and_goes_and_liveness_restarts() {
     good[1].store(false, Ordering::SeqCst);
     cluster.until("it is started again", || cluster.container("p")["restartCount"] == 1).await;
     good[1].store(true, Ordering::SeqCst);
-    cluster.until("why", || cluster.has_event("p", "Killing", "Container c failed liveness probe, will be restarted")).await;
+    cluster
+        .until("why", || cluster.has_event("p", "Killing", "Container c failed liveness probe, will be restarted"))
+        .await;
     cluster.stop().await;
 }

@@ -17,8 +17,9 @@ async fn everything_is_found_again() {
     let ready = json!({"readinessProbe": {"exec": {"command": ["x"]}, "periodSeconds": 3600}});
     cluster.pod("probed", ready, json!({})).await;
     cluster.until_running("probed").await;
-    let before: BTreeMap<&str, String> =
-        ["stays", "dies", "probed"].map(|pod| (pod, cluster.container(pod)["containerID"].as_str().unwrap().to_owned())).into();
+    let before: BTreeMap<&str, String> = ["stays", "dies", "probed"]
+        .map(|pod| (pod, cluster.container(pod)["containerID"].as_str().unwrap().to_owned()))
+        .into();
     let ready_since = cluster.get("probed")["status"]["conditions"][2]["lastTransitionTime"].clone();
     cluster.stop_kubelet().await;
     let running = |c: &cox_runtime::ContainerInfo| matches!(c.state, ContainerState::Running { .. });
@@ -33,7 +34,10 @@ async fn everything_is_found_again() {
     assert_eq!(cluster.container("dies")["lastState"]["terminated"]["exitCode"], 7);
     for pod in ["stays", "probed"] {
         assert_eq!(cluster.container(pod)["containerID"], json!(before[pod]), "{pod}");
-        assert_eq!((&cluster.container(pod)["restartCount"], &cluster.container(pod)["ready"]), (&json!(0), &json!(true)));
+        assert_eq!(
+            (&cluster.container(pod)["restartCount"], &cluster.container(pod)["ready"]),
+            (&json!(0), &json!(true))
+        );
         assert_eq!(cluster.starts(pod).await.len(), 1);
     }
     assert_eq!(cluster.get("probed")["status"]["conditions"][2]["lastTransitionTime"], ready_since);

@@ -57,7 +57,12 @@ impl World {
 
     /// The status that the API would have: it carries the counts over what is lost.
     fn tell(&mut self) {
-        let known = Known { pod: &self.pod, sandbox: self.sandbox.as_ref(), containers: &self.containers, memory: &self.memory };
+        let known = Known {
+            pod: &self.pod,
+            sandbox: self.sandbox.as_ref(),
+            containers: &self.containers,
+            memory: &self.memory,
+        };
         let status = crate::status::status(&known, &crate::status::NodeFacts::default(), at(self.now));
         self.pod.status = serde_json::from_value(status).unwrap();
     }
@@ -65,7 +70,12 @@ impl World {
     /// Decides and obeys until nothing more is to be done now.
     fn settle(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..60 {
-            let known = Known { pod: &self.pod, sandbox: self.sandbox.as_ref(), containers: &self.containers, memory: &self.memory };
+            let known = Known {
+                pod: &self.pod,
+                sandbox: self.sandbox.as_ref(),
+                containers: &self.containers,
+                memory: &self.memory,
+            };
             let plan = plan(&known, Duration::from_secs(30), at(self.now));
             if plan.steps.is_empty() {
                 self.tell();
@@ -86,7 +96,8 @@ impl World {
             Step::MakeVolumes => self.memory.volumes = Volumes::Ready,
             Step::MakeSandbox { attempt } => {
                 prop_assert!(!ending && self.sandbox.as_ref().is_none_or(|s| !s.ready && s.attempt < attempt));
-                self.sandbox = Some(SandboxView { id: SandboxId(format!("u-{attempt}")), attempt, ready: true, ips: vec![] });
+                self.sandbox =
+                    Some(SandboxView { id: SandboxId(format!("u-{attempt}")), attempt, ready: true, ips: vec![] });
                 self.containers.clear();
             }
             Step::Start { member, attempt } => self.start(&member, attempt)?,
@@ -111,21 +122,37 @@ impl World {
 
     fn start(&mut self, member: &Member, attempt: u32) -> Result<(), TestCaseError> {
         let name = member.container.name.clone();
-        prop_assert!(self.pod.metadata.deletion_timestamp.is_none() && !self.memory.finished, "nothing begins at the end");
+        prop_assert!(
+            self.pod.metadata.deletion_timestamp.is_none() && !self.memory.finished,
+            "nothing begins at the end"
+        );
         prop_assert!(!self.containers.iter().any(|c| c.name == name && c.is_running()), "{name} runs already");
         // Nothing is started twice, and counts do not go back.
-        prop_assert!(self.begun.get(&name).is_none_or(|last| attempt > *last), "{name} was started as {attempt} before");
+        prop_assert!(
+            self.begun.get(&name).is_none_or(|last| attempt > *last),
+            "{name} was started as {attempt} before"
+        );
         self.begun.insert(name.clone(), attempt);
         if member.role == Role::Main {
-            let known = Known { pod: &self.pod, sandbox: self.sandbox.as_ref(), containers: &self.containers, memory: &self.memory };
+            let known = Known {
+                pod: &self.pod,
+                sandbox: self.sandbox.as_ref(),
+                containers: &self.containers,
+                memory: &self.memory,
+            };
             let undone = known.members().into_iter().filter(|m| m.role == Role::Init).find(|m| {
                 let newest = known.newest(&m.container.name);
                 newest.is_none_or(|c| c.ended().is_none_or(|(code, _)| code != 0))
             });
             let begun_before = self.containers.iter().any(|c| c.name == name);
-            prop_assert!(undone.is_none() || begun_before, "{name} starts before {:?}", undone.map(|m| m.container.name));
+            prop_assert!(
+                undone.is_none() || begun_before,
+                "{name} starts before {:?}",
+                undone.map(|m| m.container.name)
+            );
         }
-        let failed = self.containers.iter().filter(|c| c.name == name).filter_map(ContainerView::ended).map(|(_, t)| t).max();
+        let failed =
+            self.containers.iter().filter(|c| c.name == name).filter_map(ContainerView::ended).map(|(_, t)| t).max();
         if let Some(failed) = failed {
             let next = Backoff::next(self.memory.crashes.get(&name), failed, at(self.now));
             self.memory.crashes.insert(name.clone(), next);
@@ -149,7 +176,8 @@ impl World {
     fn happens(&mut self, what: Happening) {
         match what {
             Happening::End(position, code) => {
-                let running: Vec<ContainerId> = self.containers.iter().filter(|c| c.is_running()).map(|c| c.id.clone()).collect();
+                let running: Vec<ContainerId> =
+                    self.containers.iter().filter(|c| c.is_running()).map(|c| c.id.clone()).collect();
                 if let Some(id) = running.get(position) {
                     self.end(id, code);
                 }
@@ -160,7 +188,8 @@ impl World {
                 self.memory = Memory { health, ..Memory::default() };
             }
             Happening::SandboxDies => {
-                let running: Vec<ContainerId> = self.containers.iter().filter(|c| c.is_running()).map(|c| c.id.clone()).collect();
+                let running: Vec<ContainerId> =
+                    self.containers.iter().filter(|c| c.is_running()).map(|c| c.id.clone()).collect();
                 running.iter().for_each(|id| self.end(id, 137));
                 if let Some(sandbox) = &mut self.sandbox {
                     sandbox.ready = false;

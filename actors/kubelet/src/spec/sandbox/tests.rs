@@ -57,7 +57,9 @@ fn long_names_are_cut_to_host_names() {
 fn the_whole_host_name_is_the_kernels_if_asked_for() {
     let named = |whole: bool, domain: &str| {
         let spec = serde_json::json!({"containers": [], "subdomain": "s", "setHostnameAsFQDN": whole});
-        let pod = serde_json::from_value(serde_json::json!({"metadata": {"name": "p", "namespace": "ns"}, "spec": spec})).unwrap();
+        let pod =
+            serde_json::from_value(serde_json::json!({"metadata": {"name": "p", "namespace": "ns"}, "spec": spec}))
+                .unwrap();
         kernel_hostname(&pod, domain)
     };
     assert_eq!(named(true, "cluster.local").as_deref(), Ok("p.s.ns.svc.cluster.local"));

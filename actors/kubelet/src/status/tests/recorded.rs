@@ -133,8 +133,10 @@ fn starts(told: &ContainerStatus, memory: &mut Memory) -> Vec<ContainerView> {
 fn derive(pod: &Pod, recorded: &Value, now: Timestamp) -> Value {
     let told: PodStatus = serde_json::from_value(recorded.clone()).unwrap();
     let phase = told.phase.as_deref().unwrap();
-    let network = told.conditions.iter().flatten().any(|c| c.type_ == "PodReadyToStartContainers" && c.status == "True");
-    let failed = told.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.reason.as_deref() == Some("PodFailed"));
+    let network =
+        told.conditions.iter().flatten().any(|c| c.type_ == "PodReadyToStartContainers" && c.status == "True");
+    let failed =
+        told.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.reason.as_deref() == Some("PodFailed"));
     let mut memory = Memory {
         start_time: told.start_time.as_ref().map(|t| t.0),
         volumes: if network { Volumes::Ready } else { Volumes::Pending },
@@ -143,7 +145,8 @@ fn derive(pod: &Pod, recorded: &Value, now: Timestamp) -> Value {
         ..Memory::default()
     };
     let lists = [&told.container_statuses, &told.init_container_statuses, &told.ephemeral_container_statuses];
-    let containers: Vec<ContainerView> = lists.into_iter().flatten().flatten().flat_map(|c| starts(c, &mut memory)).collect();
+    let containers: Vec<ContainerView> =
+        lists.into_iter().flatten().flatten().flat_map(|c| starts(c, &mut memory)).collect();
     let message = told.message.clone().unwrap_or_default();
     let message = message.strip_prefix("Pod was rejected: ").unwrap_or(&message).to_owned();
     let doomed = failed && containers.iter().any(ContainerView::is_running);

@@ -26,7 +26,8 @@ impl Tokens for Fixed {
 }
 
 fn read(volume: Value) -> Result<Option<Files>, ContentError> {
-    let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "ns", "labels": {"x": "y"}}})).unwrap();
+    let pod: Pod =
+        serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "ns", "labels": {"x": "y"}}})).unwrap();
     let facts = PodFacts::default();
     let volume: Volume = serde_json::from_value(volume).unwrap();
     files(&volume, &Origins { pod: &pod, facts: &facts, sources: &Fixed, tokens: &Fixed })
