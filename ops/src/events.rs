@@ -55,16 +55,17 @@ async fn print(bus: &Bus, options: &Events, out: &mut Printer) -> Result<()> {
     read(bus, from, head.revision, out).await.map_err(|error| explain(error, from))?;
     let Some(following) = following else { return Ok(()) };
     let mut follower = following.from(head);
-    let mut link = bus.state();
+    let (mut link, mut up) = (bus.state(), true);
     loop {
         let next = tokio::select! {
             changed = link.changed() => {
-                if changed.is_ok() {
-                    let up = link.borrow_and_update().up;
-                    out.say(if up { "the bus is back" } else { "the bus is gone; waiting for it" });
-                    continue;
+                let before = std::mem::replace(&mut up, link.borrow_and_update().up);
+                match changed {
+                    Ok(()) if up != before => out.say(if up { "the bus is back" } else { "the bus is gone; waiting for it" }),
+                    Ok(()) => {}
+                    Err(_) => bail!("the connection to the bus was closed"),
                 }
-                None
+                continue;
             }
             next = follower.next() => next,
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cox_bus::{Bus, Identity};
+use cox_bus::{Bus, CallError, Identity, Why};
 use cox_objects::Position;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -52,15 +52,23 @@ pub async fn run(options: Status) -> Result<()> {
 async fn ask(bus: &Bus, dir: &Path) -> Result<Report> {
     let deadline = Instant::now() + PATIENCE;
     // The head first: whoever answers after it is at least that far, or lags.
-    let head = bus.head(deadline).await.map_err(|error| format!("the apiserver does not answer: {error}"));
+    let head = bus.head(deadline).await.map_err(|error| format!("the apiserver {}", why(&error)));
     let deadline = Instant::now() + PATIENCE;
     let asked = components(dir)?.into_iter().map(|identity| async move {
         let subject = bus.subjects().ctl(&identity, TREE);
         let told = bus.request_json::<_, Told>(&subject, &(), deadline).await;
-        Answer { identity, told: told.map_err(|error| error.to_string()) }
+        Answer { identity, told: told.map_err(|error| why(&error)) }
     });
     let answers = futures::future::join_all(asked).await;
     Ok(Report { cluster: bus.subjects().cluster().to_owned(), head, answers })
+}
+
+/// A question changes nothing, so whether it was carried out is of no interest.
+fn why(error: &CallError) -> String {
+    match error {
+        CallError::SurelyNotDone(Why::NobodyServes(_)) => "is not running".to_owned(),
+        CallError::SurelyNotDone(why) | CallError::PerhapsDone(why) => format!("does not answer: {why}"),
+    }
 }
 
 /// The components that this cluster has credentials for and that answer on control subjects, the pillars first.
@@ -93,7 +101,7 @@ impl Report {
             match told {
                 // A cluster without a node has the credentials of one; a node that is missed shows in the API.
                 Err(_) if matches!(identity, Identity::Node(_) | Identity::Proxy(_)) => {}
-                Err(_) => sick.push(format!("{identity} does not answer")),
+                Err(error) => sick.push(format!("{identity} {error}")),
                 Ok(told) => {
                     let failed =
                         told.tree.iter().filter(|(_, node)| matches!(node.state, State::Failed | State::Restarting));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use cox_bus::Identity;
 use cox_kit::supervise::{Node, State};
 
 use super::{Answer, Report};
@@ -20,6 +21,11 @@ pub(super) fn text(report: &Report, colours: bool) -> String {
         let Answer { identity, told } = answer;
         let told = match told {
             Ok(told) => told,
+            // Many clusters run without the node that they have credentials for.
+            Err(error) if matches!(identity, Identity::Node(_) | Identity::Proxy(_)) => {
+                let _ = writeln!(out, "\n{}", paint.dim(&format!("○ {identity} {error}")));
+                continue;
+            }
             Err(error) => {
                 let _ =
                     writeln!(out, "\n{} {} {}", paint.red("✗"), paint.bold(&identity.to_string()), paint.red(error));
@@ -72,7 +78,8 @@ fn write_children(out: &mut String, tree: &BTreeMap<String, Node>, paint: &Paint
         if let Some(error) = &node.last_error {
             facts.push(paint.dim(&format!("last error: {}", error.replace('\n', " "))));
         }
-        let _ = writeln!(out, "  {}{} {name} {}", paint.dim(&line), paint.mark(node), facts.join(", "));
+        let facts = if facts.is_empty() { String::new() } else { format!("  {}", facts.join(", ")) };
+        let _ = writeln!(out, "  {}{} {name}{facts}", paint.dim(&line), paint.mark(node));
     }
 }
 

@@ -26,7 +26,7 @@ fn report() -> Report {
         head: Ok(Position { epoch: Epoch(10), revision: 100 }),
         answers: vec![
             Answer { identity: Identity::Controllers, told: Ok(told) },
-            Answer { identity: Identity::Scheduler, told: Err("nobody serves it".into()) },
+            Answer { identity: Identity::Scheduler, told: Err("is not running".into()) },
         ],
     }
 }
@@ -37,26 +37,26 @@ fn a_tree_is_drawn_with_restarts_errors_and_lag() {
     let wanted = "cluster c1: revision 100 of epoch 000000000000000a\n\
                   \n\
                   ● controllers pid 7, mirror at 90, 10 behind\n  \
-                    ├─ ● a \n  \
-                    │  └─ ◐ worker restarting, restarted 3×, last error: the bus is gone\n  \
-                    └─ ● a-b \n\
+                    ├─ ● a\n  \
+                    │  └─ ◐ worker  restarting, restarted 3×, last error: the bus is gone\n  \
+                    └─ ● a-b\n\
                   \n\
-                  ✗ scheduler nobody serves it\n";
+                  ✗ scheduler is not running\n";
     assert_eq!(text, wanted);
     assert!(render::text(&report(), true).contains("\x1b[31m"));
 }
 
 #[test]
 fn what_is_not_well_is_named() {
-    assert_eq!(report().sick(), ["controllers/a/worker has failed", "scheduler does not answer"]);
+    assert_eq!(report().sick(), ["controllers/a/worker has failed", "scheduler is not running"]);
 }
 
 #[test]
 fn a_cluster_without_a_node_is_well() {
     let mut report = report();
-    report.answers = vec![Answer { identity: Identity::Node("n".into()), told: Err("nobody serves it".into()) }];
+    report.answers = vec![Answer { identity: Identity::Node("n".into()), told: Err("is not running".into()) }];
     assert!(report.sick().is_empty());
-    assert!(render::text(&report, false).contains("✗ node:n nobody serves it"));
+    assert!(render::text(&report, false).contains("○ node:n is not running"));
 }
 
 #[test]
