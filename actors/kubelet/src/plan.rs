@@ -186,6 +186,10 @@ fn run(known: &Known<'_>, plan: &mut Plan, now: Timestamp) {
 /// Brings one container to where it should be; true if it is there (an init container that is done, a sidecar that has started).
 fn keep(known: &Known<'_>, member: &Member, plan: &mut Plan, now: Timestamp) -> bool {
     let name = &member.container.name;
+    if known.memory.starting.contains(name) && !known.newest(name).is_some_and(ContainerView::is_running) {
+        // What this start will give is not known yet, and nothing else is to be done or told meanwhile.
+        return false;
+    }
     let Some(newest) = known.newest(name) else {
         start(known, member, starts_told(known, name), plan, now);
         return false;

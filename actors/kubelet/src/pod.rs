@@ -245,13 +245,14 @@ impl<F: Feed> State<F> {
         if self.is_ending() {
             self.abandon_beginnings();
         }
+        self.note_starts();
         let plan = plan(&self.known(), self.grace(), now);
         self.note_waits(&plan.waiting);
         let (deletes, steps): (Vec<Step>, Vec<Step>) = plan.steps.into_iter().partition(|step| *step == Step::Delete);
         for step in steps {
             self.launch(step);
         }
-        self.memory.starting = self.under_way.keys().filter_map(Operation::starts).map(str::to_owned).collect();
+        self.note_starts();
         self.keep_probers();
         let settles = self.tell();
         if !deletes.is_empty() && !self.gone {
@@ -345,6 +346,10 @@ impl<F: Feed> State<F> {
         self.context.tell(&self.pod, "", false, "DeadlineExceeded", message.clone());
         self.memory.verdict = Some(Verdict { reason: "DeadlineExceeded".to_owned(), message });
         None
+    }
+
+    fn note_starts(&mut self) {
+        self.memory.starting = self.under_way.keys().filter_map(Operation::starts).map(str::to_owned).collect();
     }
 
     fn note_waits(&mut self, waits: &[(String, Waiting)]) {

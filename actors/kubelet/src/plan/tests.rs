@@ -140,6 +140,15 @@ fn a_crashed_container_waits_from_its_second_restart_on() {
 }
 
 #[test]
+fn a_start_under_way_is_no_back_off() {
+    let pod = pod(&json!({"containers": [{"name": "c"}]}), &json!({}));
+    let mut memory = ready();
+    memory.crashes.insert("c".into(), Backoff::next(None, at(0), at(0)));
+    memory.starting.insert("c".into());
+    assert_eq!(decide(&pod, &[ended("c", 0, 1, at(0))], &memory, at(0)), Plan::default());
+}
+
+#[test]
 fn policies_decide_whether_a_container_runs_again() {
     let restarts = |policy: &str, own: Value, code: i32| {
         let mut container = own;
