@@ -40,6 +40,8 @@ async fn a_pod_runs_and_goes_with_the_writes_of_a_real_node() {
         "Pending waiting network=false ready=false ip=false",
         "Pending waiting network=true ready=false ip=false",
         "Running running network=true ready=true ip=true",
+        "Running terminated network=true ready=false ip=true",
+        "Running terminated network=false ready=false ip=true",
         "Failed terminated network=false ready=false ip=true",
     ];
     assert_eq!(seen.last().unwrap(), wanted.last().unwrap());
