@@ -1,0 +1,256 @@
+//! A real `cox up` in a folder of its own, which leaves nothing behind, also when a test fails.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::image;
+use crate::wait::{Look, until};
+
+/// How long `cox` may take until it says that it is ready.
+const READY: Duration = Duration::from_secs(90);
+/// How long an orderly stop may take.
+const STOP: Duration = Duration::from_secs(30);
+/// How long `cox down` may take, in seconds.
+const DOWN: &str = "60";
+
+/// What distinguishes the node of one test from that of another on the same machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// The third byte of its pods' network 10.244.x.0/24 and of its Services' network 10.97.x.0/24.
+    pub slot: u8,
+}
+
+/// A cluster. Dropping it ends it and removes what it made.
+pub struct Cluster {
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    /// Held while a node runs: two at a time would be in each other's way.
+    node: Option<Flock<File>>,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Cluster {
+    /// Starts a cluster without a node, with these further arguments.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub fn without_node(more: &[&str]) -> Result<Cluster> {
+        let arguments = ["--no-node"].iter().chain(more).map(|a| (*a).to_owned()).collect();
+        Self::start(arguments, None)
+    }
+
+    /// Starts a cluster with a node on this machine, with these further arguments, and loads the demo's image. Waits until no other test has a node.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub fn with_node(node: Node, more: &[&str]) -> Result<Cluster> {
+        let mut arguments = vec![
+            format!("--pod-cidr=10.244.{}.0/24", node.slot),
+            format!("--service-cidr=10.97.{}.0/24", node.slot),
+            format!("--node-name=node-{}", node.slot),
+        ];
+        arguments.extend(more.iter().map(|a| (*a).to_owned()));
+        let file = File::create(std::env::temp_dir().join("cox-tests-node.lock"))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+        let cluster = Self::start(arguments, Some(lock))?;
+        let image = cluster.folder.path().join("image");
+        image::write(&image)?;
+        cluster.cox(&["image", "load", &image.to_string_lossy()])?;
+        Ok(cluster)
+    }
+
+    fn start(arguments: Vec<String>, node: Option<Flock<File>>) -> Result<Cluster> {
+        let folder = tempfile::Builder::new().prefix("cox-").tempdir()?;
+        let mut cluster = Cluster { folder, arguments, node, port: 0, child: None };
+        cluster.up()?;
+        Ok(cluster)
+    }
+
+    /// Starts `cox` again after [`Cluster::kill`] or [`Cluster::stop`], on the same port.
+    ///
+    /// # Errors
+    /// If it runs, or does not become ready.
+    pub fn up(&mut self) -> Result<()> {
+        if self.child.is_some() {
+            bail!("it runs already");
+        }
+        let messages = OpenOptions::new().create(true).append(true).open(self.messages())?;
+        // It dies with the thread that started it, so that a test that is killed leaves no cluster behind.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(binary()?).arg("up").arg("--data-dir").arg(self.data());
+        command.arg(format!("--listen=127.0.0.1:{}", self.port)).arg("--log-dir").arg(self.folder.path().join("log"));
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages);
+        let mut child = command.spawn().context("cox cannot be started")?;
+        let output = child.stdout.take().context("no standard output")?;
+        self.child = Some(child);
+        let (sender, lines) = mpsc::sync_channel(64);
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                // Read on when nobody listens any more: a full pipe would stop the writer.
+                let _ = sender.try_send(line);
+            }
+        });
+        let ready = lines.recv_timeout(READY);
+        let Ok(line) = ready else { bail!("cox is not ready: {}", self.last_messages()) };
+        if !line.starts_with("ready") {
+            bail!("the first line is not that it is ready: {line}");
+        }
+        let port =
+            line.split_whitespace().find_map(|word| word.strip_prefix("https://")?.rsplit(':').next()?.parse().ok());
+        self.port = port.with_context(|| format!("no address in {line:?}"))?;
+        Ok(())
+    }
+
+    /// The process id of `cox`, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Kills `cox` with SIGKILL and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("it does not run")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Stops `cox` with SIGTERM; it must end in good order.
+    ///
+    /// # Errors
+    /// If it does not in time, or not with success.
+    pub fn stop(&mut self) -> Result<()> {
+        let child = self.child.as_mut().context("it does not run")?;
+        kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+        let status = until("cox has stopped", STOP, || {
+            Ok(child.try_wait()?.map_or_else(|| Look::NotYet("it still runs".to_owned()), Look::Done))
+        })?;
+        self.child = None;
+        if !status.success() {
+            bail!("cox ended with {status}: {}", self.last_messages());
+        }
+        Ok(())
+    }
+
+    /// Runs `cox` with other arguments, as `down`; the data directory is added.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn cox(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new("timeout");
+        command.args(["-k", "5", DOWN]).arg(binary()?).args(arguments).arg("--data-dir").arg(self.data());
+        let output = command.stdin(Stdio::null()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            bail!("cox {arguments:?}: {}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(text)
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder for what a test writes; it goes away with the cluster.
+    pub fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data().join("admin.kubeconfig")
+    }
+
+    /// The cluster's id: in its subjects, and in the names of what it makes on the machine.
+    ///
+    /// # Errors
+    /// If it has none yet.
+    pub fn id(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.data().join("cluster"))?.trim().to_owned())
+    }
+
+    /// The credentials file of one of the bus' identities.
+    pub fn credentials(&self, identity: &str) -> PathBuf {
+        self.data().join("bus").join("creds").join(format!("{identity}.json"))
+    }
+
+    /// The process id of its nats-server.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn nats_pid(&self) -> Result<i32> {
+        let file = self.data().join("bus").join("nats-server.pid");
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        Ok(text.trim().parse()?)
+    }
+
+    /// A client for its API as the administrator.
+    ///
+    /// # Errors
+    /// If the kubeconfig cannot be used.
+    pub async fn client(&self) -> Result<kube::Client> {
+        let kubeconfig = kube::config::Kubeconfig::read_from(self.kubeconfig())?;
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await?;
+        Ok(kube::Client::try_from(config)?)
+    }
+
+    fn messages(&self) -> PathBuf {
+        self.folder.path().join("cox.log")
+    }
+
+    /// What `cox` wrote last to standard error.
+    pub fn last_messages(&self) -> String {
+        let mut text = String::new();
+        if let Ok(mut file) = File::open(self.messages()) {
+            let _ = file.read_to_string(&mut text);
+        }
+        let lines: Vec<&str> = text.lines().rev().take(40).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        if failed {
+            eprintln!("--- what cox said last ---\n{}\n---", self.last_messages());
+        }
+        if self.child.is_some() && (failed || self.stop().is_err()) {
+            let _ = self.kill();
+        }
+        if self.node.is_some()
+            && let Err(error) = self.cox(&["down"])
+        {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// The program: `COX_BIN`, or the one that was built beside the test.
+///
+/// # Errors
+/// If it is not there.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("COX_BIN") {
+        return Ok(given.into());
+    }
+    let test = std::env::current_exe()?;
+    let built = test.ancestors().nth(2).unwrap_or(Path::new("/")).join("cox");
+    if !built.exists() {
+        bail!("{} is not there: build it with `cargo build --bins`, or name one in COX_BIN", built.display());
+    }
+    Ok(built)
+}
