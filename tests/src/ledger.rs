@@ -68,3 +68,6 @@ impl Ledger {
         self.entries.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;
