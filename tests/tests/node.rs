@@ -136,6 +136,26 @@ fn pods_outlive_cox_and_nothing_starts_twice() -> Result<()> {
 }
 
 #[test]
+fn a_node_that_lost_the_bus_keeps_its_pods_and_comes_back() -> Result<()> {
+    let cluster = Cluster::with_node(Node { slot: 105 }, &[])?;
+    let seconds = "86405";
+    cluster.kubectl_with(&["apply", "-f", "-"], &sleepers("worker", 2, seconds))?;
+    let before = settled(&cluster, "worker", 2, seconds)?;
+    for replicas in [3, 4] {
+        let server = cluster.nats_pid()?;
+        kill(Pid::from_raw(server), Signal::SIGKILL)?;
+        // The write comes while the bus is away, and is done when it is back.
+        cluster.kubectl(&["scale", "deployment", "worker", &format!("--replicas={replicas}")])?;
+        let now = settled(&cluster, "worker", replicas, seconds)?;
+        ensure!(before.iter().all(|pid| now.contains(pid)), "{before:?} became {now:?}");
+        assert_ne!(cluster.nats_pid()?, server, "it was started again");
+    }
+    let pod = cluster.kubectl(&["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"])?;
+    assert_eq!(cluster.kubectl(&["exec", &pod, "--", "echo", "here"])?, "here\n");
+    Ok(())
+}
+
+#[test]
 fn services_answer_and_down_leaves_nothing() -> Result<()> {
     let mut cluster = Cluster::with_node(Node { slot: 104 }, &[])?;
     let service = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front"}, "spec": {"type": "NodePort",
