@@ -121,6 +121,8 @@ impl Serving {
 
     /// Ends watches and conversations, lets open requests end, and stops.
     pub async fn stop(self) {
+        // The server's end is meant, and no failure.
+        self.running.scope().cancelled().cancel();
         self.closing.cancel();
         // Who does not say goodbye in time is cut off.
         let _ = tokio::time::timeout(GOODBYES, self.tasks.ended()).await;

@@ -25,11 +25,9 @@ impl Cluster {
     /// # Errors
     /// If it cannot be made, or is no cluster's.
     pub fn open(dir: &Path) -> Result<Self> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .with_context(|| format!("{} cannot be made; choose another folder with --data-dir, or run this as root", dir.display()))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| {
+            format!("{} cannot be made; choose another folder with --data-dir, or run this as root", dir.display())
+        })?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("{} is not ours; choose another folder with --data-dir", dir.display()))?;
         let dir = dir.canonicalize()?;
@@ -44,7 +42,10 @@ impl Cluster {
             Err(error) => return Err(error).with_context(|| format!("{} cannot be read", file.display())),
         };
         if id.len() != 8 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
-            bail!("{} does not hold a cluster's id; restore it, or choose another folder with --data-dir", file.display());
+            bail!(
+                "{} does not hold a cluster's id; restore it, or choose another folder with --data-dir",
+                file.display()
+            );
         }
         Ok(Cluster { dir, id })
     }
@@ -67,12 +68,20 @@ impl Cluster {
     pub fn join(dir: &Path, id: &str) -> Result<Self> {
         let file = dir.join("cluster");
         if !file.exists() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
+                .with_context(|| format!("{} cannot be made", dir.display()))?;
             fs::write(&file, format!("{id}\n")).with_context(|| format!("{} cannot be written", file.display()))?;
         }
         let cluster = Self::open(dir)?;
         if cluster.id != id {
-            bail!("{} is of cluster {}, and the credentials are of cluster {id}; choose another folder with --data-dir", dir.display(), cluster.id);
+            bail!(
+                "{} is of cluster {}, and the credentials are of cluster {id}; choose another folder with --data-dir",
+                dir.display(),
+                cluster.id
+            );
         }
         Ok(cluster)
     }

@@ -59,16 +59,18 @@ impl Transport {
 
     fn credentials(&self, identity: &Identity) -> Result<Connect> {
         match self {
-            Transport::Own(server) => server
-                .connect(identity)
-                .with_context(|| format!("the bus has no credentials for {identity}; this is a fault of ours, please report it")),
+            Transport::Own(server) => server.connect(identity).with_context(|| {
+                format!("the bus has no credentials for {identity}; this is a fault of ours, please report it")
+            }),
             Transport::Other { url, credentials } => {
                 let own = credentials.join(format!("{}.json", identity.token()));
                 let file = if credentials.is_dir() { &own } else { credentials };
                 let connect = Connect::from_file(file, Some(url))?;
                 if connect.identity != *identity {
                     let (file, other) = (file.display(), &connect.identity);
-                    bail!("{file} holds the credentials of {other}, but those of {identity} are needed; give a folder that holds both with --creds");
+                    bail!(
+                        "{file} holds the credentials of {other}, but those of {identity} are needed; give a folder that holds both with --creds"
+                    );
                 }
                 Ok(connect)
             }
@@ -122,7 +124,13 @@ impl Network {
 ///
 /// # Errors
 /// One line that says what to do.
-pub async fn apiserver(transport: &Transport, cluster: &Cluster, pki: &Pki, network: &Network, kinds: Arc<Kinds>) -> Result<Apiserver> {
+pub async fn apiserver(
+    transport: &Transport,
+    cluster: &Cluster,
+    pki: &Pki,
+    network: &Network,
+    kinds: Arc<Kinds>,
+) -> Result<Apiserver> {
     let id = cox_gateway::auth::token::key_id(&pki.tokens.public)?;
     let tokens = TokenKeys::from_pem(ISSUER, &id, pki.tokens.private.as_bytes(), pki.tokens.public.as_bytes())?;
     let deps = cox_apiserver::Deps {
@@ -174,14 +182,7 @@ pub async fn gateway(
     kinds: Arc<Kinds>,
 ) -> Result<cox_gateway::Serving> {
     let readiness = Arc::new(crate::ready::Facts::new(bus.clone(), mirror.clone()));
-    let deps = cox_gateway::Deps {
-        listen,
-        pki,
-        kinds,
-        backend: Arc::new(bus),
-        mirror,
-        readiness,
-    };
+    let deps = cox_gateway::Deps { listen, pki, kinds, backend: Arc::new(bus), mirror, readiness };
     Ok(cox_gateway::start(deps).await?)
 }
 
@@ -223,7 +224,12 @@ pub async fn controllers(
 ///
 /// # Errors
 /// If the bus is not there, or the tree does not start.
-pub async fn scheduler(transport: &Transport, mirror: &Mirror, kinds: Arc<Kinds>, instance: String) -> Result<Vec<Running>> {
+pub async fn scheduler(
+    transport: &Transport,
+    mirror: &Mirror,
+    kinds: Arc<Kinds>,
+    instance: String,
+) -> Result<Vec<Running>> {
     let bus = transport.connect(&Identity::Scheduler).await?;
     let deps = cox_scheduler::Deps { bus: bus.clone(), kinds, feed: mirror.clone(), holder: instance };
     let running = cox_scheduler::start(deps).await?;

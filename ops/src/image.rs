@@ -23,7 +23,8 @@ pub async fn run(options: Image) -> Result<()> {
             let rows: Vec<(String, String, String)> = images
                 .iter()
                 .flat_map(|image| {
-                    let names = if image.repo_tags.is_empty() { vec!["<none>".to_owned()] } else { image.repo_tags.clone() };
+                    let names =
+                        if image.repo_tags.is_empty() { vec!["<none>".to_owned()] } else { image.repo_tags.clone() };
                     names.into_iter().map(|name| (name, image.id.chars().skip(7).take(12).collect(), size(image.size)))
                 })
                 .collect();

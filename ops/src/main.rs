@@ -24,7 +24,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
-// A fragmented heap would cost tens of megabytes: measured against the system's allocator in ops/bench/RESULTS.md.
+// Many threads allocate and free objects of all sizes: the system's allocator keeps the fragments.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -52,7 +52,9 @@ pub fn check(runtime: &str) -> Result<()> {
         program.contains('/') || all.any(|folder| folder.join(program).exists())
     };
     match runtime {
-        "auto" if !found("crun") && !found("runc") => bail!("no OCI runtime is installed; install crun (apt-get install crun), or use --no-node"),
+        "auto" if !found("crun") && !found("runc") => {
+            bail!("no OCI runtime is installed; install crun (apt-get install crun), or use --no-node")
+        }
         "auto" => {}
         program if !found(program) => bail!("{program} is not installed; install it, or choose another with --runtime"),
         _ => {}

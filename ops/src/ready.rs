@@ -35,10 +35,14 @@ impl Facts {
         let store = head.as_ref().err().map(|error| format!("the apiserver does not answer: {error}"));
         let behind = match head {
             Ok(head) if self.mirror.waits_for(head.revision, PATIENCE).await => None,
-            Ok(head) => Some(format!("the mirror is at {} and the log at {}", self.mirror.position().revision, head.revision)),
+            Ok(head) => {
+                Some(format!("the mirror is at {} and the log at {}", self.mirror.position().revision, head.revision))
+            }
             Err(_) => Some("the head is not known".to_owned()),
         };
-        let there = |resource, namespace: &str, name: &str| Source::get(&self.mirror, &Key::new(resource, namespace, name)).is_some();
+        let there = |resource, namespace: &str, name: &str| {
+            Source::get(&self.mirror, &Key::new(resource, namespace, name)).is_some()
+        };
         let roles = there(Resource::CLUSTERROLES, "", "cluster-admin");
         let missing = NAMESPACES.into_iter().find(|namespace| {
             !there(Resource::NAMESPACES, "", namespace) || !there(Resource::SERVICEACCOUNTS, namespace, "default")
@@ -47,7 +51,10 @@ impl Facts {
             Check::new("log-store", store),
             self.bus_check(),
             Check::new("mirror", behind),
-            Check::new("poststarthook/rbac/bootstrap-roles", (!roles).then(|| "the bootstrap roles are missing".to_owned())),
+            Check::new(
+                "poststarthook/rbac/bootstrap-roles",
+                (!roles).then(|| "the bootstrap roles are missing".to_owned()),
+            ),
             Check::new(
                 "poststarthook/start-system-namespaces-controller",
                 missing.map(|namespace| format!("namespace {namespace} or its default ServiceAccount is missing")),

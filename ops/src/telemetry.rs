@@ -1,5 +1,7 @@
 //! Logs to standard error, and spans to an OTLP endpoint if one is given.
 
+use std::io::IsTerminal;
+
 use anyhow::{Context, Result};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
@@ -27,8 +29,9 @@ impl Guard {
 /// # Errors
 /// If the filter is malformed, or the endpoint is no URL.
 pub fn start(options: &Telemetry) -> Result<Guard> {
-    let filter = EnvFilter::try_new(&options.log).with_context(|| format!("--log {:?} is no filter; try info", options.log))?;
-    let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let filter =
+        EnvFilter::try_new(&options.log).with_context(|| format!("--log {:?} is no filter; try info", options.log))?;
+    let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = if options.log_json { text.json().boxed() } else { text.compact().boxed() };
     let registry = tracing_subscriber::registry().with(lines.with_filter(filter));
     let Some(endpoint) = &options.otlp else {
@@ -42,7 +45,9 @@ pub fn start(options: &Telemetry) -> Result<Guard> {
         .with_context(|| format!("--otlp {endpoint:?} cannot be used"))?;
     let resource = opentelemetry_sdk::Resource::builder().with_service_name("cox").build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
-    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("cox")).with_filter(EnvFilter::new("info,h2=off,hyper=off"));
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("cox"))
+        .with_filter(EnvFilter::new("info,h2=off,hyper=off"));
     registry.with(spans).init();
     Ok(Guard(Some(provider)))
 }

@@ -105,7 +105,10 @@ async fn start(options: &Up, parts: &mut Parts) -> Result<Option<String>> {
     let cluster = Cluster::open(&options.data_dir)?;
     // The address is taken before anything else: a port in use is said at once, and nothing is left behind.
     let listener = std::net::TcpListener::bind(options.listen).with_context(|| {
-        format!("cannot listen on {}: choose another address with --listen, or stop what holds this one", options.listen)
+        format!(
+            "cannot listen on {}: choose another address with --listen, or stop what holds this one",
+            options.listen
+        )
     })?;
     let bound = listener.local_addr()?;
     drop(listener);
@@ -145,7 +148,9 @@ async fn start(options: &Up, parts: &mut Parts) -> Result<Option<String>> {
     let instance = compose::instance(cluster, host_name);
     if here(Part::Controllers) {
         let root_ca = pki.authority.certificate.clone();
-        parts.components.extend(compose::controllers(transport, &mirror, kinds.clone(), root_ca, instance.clone()).await?);
+        parts
+            .components
+            .extend(compose::controllers(transport, &mirror, kinds.clone(), root_ca, instance.clone()).await?);
     }
     if here(Part::Scheduler) {
         parts.components.extend(compose::scheduler(transport, &mirror, kinds.clone(), instance).await?);
@@ -166,7 +171,10 @@ async fn start(options: &Up, parts: &mut Parts) -> Result<Option<String>> {
         until("the node is ready", || async {
             let node = Source::get(&mirror, &key).map(|object| object.value());
             let conditions = node.as_ref().and_then(|n| n.pointer("/status/conditions")).and_then(Value::as_array);
-            let ready = conditions.into_iter().flatten().any(|c| c.get("type") == Some(&"Ready".into()) && c.get("status") == Some(&"True".into()));
+            let ready = conditions
+                .into_iter()
+                .flatten()
+                .any(|c| c.get("type") == Some(&"Ready".into()) && c.get("status") == Some(&"True".into()));
             (!ready).then(|| format!("node {host_name} is not ready"))
         })
         .await?;

@@ -1,7 +1,7 @@
 //! Leadership on a Lease: one of several instances of a component leads, and what it commits is guarded by the Lease it believes to hold.
 //!
 //! Flow: every [`RETRY`] each instance looks at the Lease. The holder renews it; others take it over once it has not been renewed for its
-//! duration, as *they* measured since they saw its last change (no clocks are compared).
+//! duration, as *they* measured since they saw its last change (no clocks are compared). A holder that stops in order gives it up.
 //!
 //! Guarantees: the guard (uid, holder, transitions) travels with each command of the leader and is checked at commit, so that an instance
 //! that wrongly believes to lead writes nothing.
@@ -155,12 +155,32 @@ pub fn elector<F: Feed>(
                     }
                 }
                 tokio::select! {
-                    () = scope.cancelled().cancelled() => return Ok(()),
+                    () = scope.cancelled().cancelled() => break,
                     () = tokio::time::sleep(RETRY) => {}
                 }
             }
+            if leads.send_replace(None).is_some() {
+                release(&feed, &api, &key, &me).await;
+            }
+            Ok(())
         }
     })
+}
+
+/// Gives the Lease up, so that another instance leads at once.
+async fn release<F: Feed>(feed: &F, api: &Api, key: &Key, me: &str) {
+    let held = feed.get(key).map(|object| object.value());
+    let holder = held.as_ref().and_then(|lease| lease.pointer("/spec/holderIdentity"));
+    if holder.and_then(Value::as_str) != Some(me) {
+        return;
+    }
+    let version = held.as_ref().and_then(|lease| lease.pointer("/metadata/resourceVersion"));
+    let patch =
+        json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": "", "leaseDurationSeconds": 1}});
+    let command = Command::Patch { key: key.clone(), subresource: "", patch };
+    if let Err(failed) = api.run(&[command], &Why::timer("lease", feed.revision())).await {
+        tracing::debug!(error = %failed, "the Lease was not given up and runs out by itself");
+    }
 }
 
 #[cfg(test)]
