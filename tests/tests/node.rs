@@ -66,10 +66,12 @@ fn a_pod_runs_and_is_spoken_with() -> Result<()> {
     std::fs::write(&file, "copied\n")?;
     cluster.kubectl(&["cp", &file.to_string_lossy(), "client-pod:/tmp/note.txt"])?;
     assert_eq!(cluster.kubectl(&["exec", "client-pod", "--", "cat", "/tmp/note.txt"])?, "copied\n");
-    let describe = cluster.kubectl(&["describe", "pod", "client-pod"])?;
-    for part in ["Successfully assigned default/client-pod to node-101", "Container created", "Container started"] {
-        assert!(describe.contains(part), "{part}: {describe}");
-    }
+    // Events of an object are gathered for a second before they are written.
+    let parts = ["Successfully assigned default/client-pod to node-101", "Container created", "Container started"];
+    until("the pod's events are told", PATIENCE, || {
+        let describe = cluster.kubectl(&["describe", "pod", "client-pod"])?;
+        Ok(Look::at(parts.iter().all(|part| describe.contains(part)), || describe))
+    })?;
 
     let gone = cluster.kubectl(&["delete", "pod", "client-pod", "--timeout=40s"])?;
     assert_eq!(gone, "pod \"client-pod\" deleted\n");
