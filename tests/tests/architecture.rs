@@ -59,8 +59,12 @@ fn dependencies_point_one_way() {
 fn sources() -> Vec<PathBuf> {
     let output = Command::new("git").args(["ls-files", "*.rs"]).current_dir(root()).output().unwrap();
     assert!(output.status.success());
-    let files: Vec<PathBuf> =
-        String::from_utf8(output.stdout).unwrap().lines().map(|line| root().join(line)).filter(|f| f.exists()).collect();
+    let files: Vec<PathBuf> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| root().join(line))
+        .filter(|f| f.exists())
+        .collect();
     assert!(files.len() > 50);
     files
 }

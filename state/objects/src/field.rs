@@ -104,7 +104,11 @@ impl FieldError {
         let value = value.into();
         let list = supported.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(", ");
         let detail = if list.is_empty() { String::new() } else { format!("supported values: {list}") };
-        Self::build(FieldErrorKind::NotSupported, path, with_detail(&format!("Unsupported value: {}", print(&value)), &detail))
+        Self::build(
+            FieldErrorKind::NotSupported,
+            path,
+            with_detail(&format!("Unsupported value: {}", print(&value)), &detail),
+        )
     }
 
     /// `field: Forbidden: detail`

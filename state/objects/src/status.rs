@@ -59,7 +59,8 @@ impl Status {
 
     /// 409 AlreadyExists: `plural.group "name" already exists`.
     pub fn already_exists(resource: &crate::Resource, name: &str) -> Self {
-        Self::new(409, "AlreadyExists", format!("{resource} {name:?} already exists")).with_details(about(resource, name))
+        Self::new(409, "AlreadyExists", format!("{resource} {name:?} already exists"))
+            .with_details(about(resource, name))
     }
 
     /// 409 Conflict: `Operation cannot be fulfilled on plural.group "name": why`.
@@ -85,10 +86,8 @@ impl Status {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let causes: Vec<Value> = errors
-            .iter()
-            .map(|e| json!({"reason": e.reason(), "message": e.body, "field": e.field}))
-            .collect();
+        let causes: Vec<Value> =
+            errors.iter().map(|e| json!({"reason": e.reason(), "message": e.body, "field": e.field})).collect();
         let mut details = json!({"name": name, "group": group, "kind": kind, "causes": causes});
         prune(&mut details);
         Self::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {list}")).with_details(details)

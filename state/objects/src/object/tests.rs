@@ -6,11 +6,14 @@ use super::*;
 
 #[test]
 fn the_version_is_spliced_in_and_read_back() {
-    let value = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "resourceVersion": "7"}, "spec": {"x": 1}});
+    let value =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "resourceVersion": "7"}, "spec": {"x": 1}});
     let draft = Draft::encode(&value).unwrap();
     let object = draft.seal(42);
     assert_eq!(object.revision(), 42);
-    assert!(object.bytes().starts_with(b"{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"42\""));
+    assert!(
+        object.bytes().starts_with(b"{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"42\"")
+    );
     assert!(object.item_tail().starts_with(b"\"metadata\""));
     let mut expected = value;
     expected["metadata"]["resourceVersion"] = "42".into();
