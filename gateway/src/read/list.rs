@@ -60,8 +60,9 @@ pub(crate) async fn list(gateway: &Gateway, request: &Request, target: &Target) 
         Shape::Partial(version) | Shape::PartialList(version) => {
             let items: Vec<Value> =
                 listing.items.iter().map(|item| shape::partial(&view.value(item.object()), version)).collect();
+            // Kubernetes collects these one by one, and writes null for none.
             let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
-                "metadata": metadata, "items": items});
+                "metadata": metadata, "items": if items.is_empty() { Value::Null } else { Value::Array(items) }});
             answer::value(200, &list, &form)
         }
     })

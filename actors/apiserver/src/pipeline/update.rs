@@ -49,7 +49,9 @@ pub(crate) fn write(ctx: &Context<'_>, old: &Object, old_value: &Value, mut obje
     }
     escalation::check(ctx, &object, Some(old_value))?;
 
-    let warnings = rules::warnings(ctx.kind, &object, Some(old_value));
+    // Only what a user writes as the object itself is warned about, not what a subresource carries along.
+    let warnings =
+        if subresource.is_empty() { rules::warnings(ctx.kind, &object, Some(old_value)) } else { Vec::new() };
     let mut plan = store(ctx, old, old_value, object)?;
     plan.changes.append(&mut effects.changes);
     plan.guards = effects.guards;

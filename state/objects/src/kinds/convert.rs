@@ -44,6 +44,11 @@ pub fn from_stored(kind: &Kind, mut value: Value) -> Value {
     if let Some(fields) = value.as_object_mut().filter(|_| differs(kind)) {
         if event(kind) {
             rename(fields, EVENT);
+            for reporter in ["reportingController", "reportingInstance"] {
+                if fields.get(reporter).is_some_and(|value| value == "") {
+                    fields.remove(reporter);
+                }
+            }
         } else {
             autoscaler::to_v1(fields);
         }
@@ -60,8 +65,8 @@ fn autoscaler(kind: &Kind) -> bool {
     kind.group == "autoscaling" && kind.version == "v1" && kind.kind == "HorizontalPodAutoscaler"
 }
 
-/// Gives fields their new names. What is only written when set in one version is always written in the other: empty
-/// reporters, sources and times are left to [`crate::schema::check`], which knows both.
+/// Gives fields their new names. Core always writes its reporters, also empty ones; `events.k8s.io` only those that are set,
+/// so [`from_stored`] leaves the empty ones out, and [`crate::schema::check`] adds what a version always has.
 fn rename(fields: &mut Map<String, Value>, names: impl IntoIterator<Item = (&'static str, &'static str)>) {
     for (from, to) in names {
         if let Some(value) = fields.remove(from) {

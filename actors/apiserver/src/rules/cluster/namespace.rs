@@ -42,7 +42,8 @@ pub(crate) fn prepare_update(subresource: &str, object: &mut Value, old: &Value)
 /// The finalizers.
 pub(crate) fn validate(errors: &mut Errors, object: &Value) {
     let path = Path::new("spec").child("finalizers");
-    for finalizer in object.at("spec").texts("finalizers") {
+    for (index, finalizer) in object.at("spec").texts("finalizers").into_iter().enumerate() {
+        let path = path.index(index);
         check::qualified_name(errors, &path, finalizer);
         meta::standard_finalizer(errors, &path, finalizer);
     }
