@@ -39,20 +39,26 @@ pub(crate) fn prepare_update(subresource: &str, object: &mut Value, old: &Value)
     }
 }
 
-/// The finalizers.
+/// The finalizers of a new namespace. Kubernetes names the whole list here, and the entry when they are written later.
 pub(crate) fn validate(errors: &mut Errors, object: &Value) {
     let path = Path::new("spec").child("finalizers");
-    for (index, finalizer) in object.at("spec").texts("finalizers").into_iter().enumerate() {
-        let path = path.index(index);
-        check::qualified_name(errors, &path, finalizer);
-        meta::standard_finalizer(errors, &path, finalizer);
+    for finalizer in object.at("spec").texts("finalizers") {
+        finalizer_name(errors, &path, finalizer);
     }
+}
+
+fn finalizer_name(errors: &mut Errors, path: &Path, finalizer: &str) {
+    check::qualified_name(errors, path, finalizer);
+    meta::standard_finalizer(errors, path, finalizer);
 }
 
 /// The phase says whether it is being deleted.
 pub(crate) fn validate_update(errors: &mut Errors, subresource: &str, object: &Value) {
     if subresource == "finalize" {
-        validate(errors, object);
+        let path = Path::new("spec").child("finalizers");
+        for (index, finalizer) in object.at("spec").texts("finalizers").into_iter().enumerate() {
+            finalizer_name(errors, &path.index(index), finalizer);
+        }
     }
     if subresource != "status" {
         return;
