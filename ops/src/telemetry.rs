@@ -38,6 +38,8 @@ pub fn start(options: &Telemetry) -> Result<Guard> {
         registry.init();
         return Ok(Guard(None));
     };
+    // The exporter's HTTP client asks for the process's TLS provider; one that is installed already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_endpoint(endpoint)
