@@ -1,4 +1,4 @@
-//! Snapshots and ranges of the log over streams: what a mirror starts from, and fills its gaps with.
+//! Snapshots, ranges and past lists of the log over streams: what a mirror starts from, fills its gaps with, and does not remember.
 
 use bytes::Bytes;
 use cox_objects::{Cause, Change, Event, Key, Object, Position, Resource, Revision, Status};
@@ -9,8 +9,10 @@ use crate::event::place;
 use crate::seal::{self, SealError, SealingKey};
 use crate::{Bus, Duplex, StreamError};
 
+mod past;
 mod serve;
 
+pub use past::{Past, PastQuery, past};
 pub use serve::serve_reads;
 
 /// Why a read ended early.
@@ -37,7 +39,14 @@ pub enum ReadError {
 #[derive(Debug, Serialize, Deserialize)]
 enum Question {
     Snapshot,
-    Range { from: Revision, to: Revision },
+    Range {
+        from: Revision,
+        to: Revision,
+        /// Only the events of this resource; of all, if none.
+        #[serde(default)]
+        resource: Option<Resource>,
+    },
+    Past(PastQuery),
 }
 
 /// The first message of an answer.
@@ -156,12 +165,24 @@ pub struct Range {
 /// # Errors
 /// If it does not answer, or refuses: `Refused` with 410 if `from` is no longer kept.
 pub async fn range(bus: &Bus, from: Revision, to: Revision) -> Result<Range, ReadError> {
-    let (stream, _) = open(bus, "range", &Question::Range { from, to }).await?;
+    events(bus, Question::Range { from, to, resource: None }).await
+}
+
+/// The same of one resource only: its revisions have holes, but none of its events is missing.
+///
+/// # Errors
+/// As [`range`].
+pub async fn range_of(bus: &Bus, resource: &Resource, from: Revision, to: Revision) -> Result<Range, ReadError> {
+    events(bus, Question::Range { from, to, resource: Some(resource.clone()) }).await
+}
+
+async fn events(bus: &Bus, question: Question) -> Result<Range, ReadError> {
+    let (stream, _) = open(bus, "range", &question).await?;
     Ok(Range { stream, bus: bus.clone() })
 }
 
 impl Range {
-    /// The next events, in order and without a hole; none at the end.
+    /// The next events, in order; none at the end.
     ///
     /// # Errors
     /// If it broke: what was given before holds, so go on from there.

@@ -14,7 +14,7 @@ pub use escape::{escape, unescape};
 ///
 /// ```text
 /// cox.<cluster>.api.<identity>.<verb>.<group>.<resource>     writes; also .batch and .head
-/// cox.<cluster>.read.<identity>.{snapshot,range}             what a mirror starts from
+/// cox.<cluster>.read.<identity>.{snapshot,range,past}        what a mirror starts from
 /// cox.<cluster>.events.<group>.<resource>.<namespace>.<name> the event stream
 /// cox.<cluster>.head                                         the head, announced
 /// cox.<cluster>.node.<node>.{feed,heartbeat}                 from a node
@@ -107,7 +107,7 @@ impl Subjects {
         Some((identity, what))
     }
 
-    /// A read that a mirror of `identity` starts from; `what` is `snapshot` or `range`.
+    /// A read that a mirror of `identity` starts from; `what` is `snapshot`, `range` or `past`.
     pub fn read(&self, identity: &Identity, what: &str) -> String {
         format!("{}.read.{}.{}", self.prefix, identity.token(), escape(what))
     }

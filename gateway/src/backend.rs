@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use cox_bus::{ApiReply, ApiRequest, Bus, CallError, SinkHalf, SourceHalf, StreamError};
-use cox_mirror::{Mirror, Watch, WatchError, WatchQuery};
-use cox_objects::Position;
+use cox_mirror::{ListQuery, Listing, Mirror, PastError, Watch, WatchError, WatchQuery};
+use cox_objects::{Position, Revision};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -18,6 +18,16 @@ pub trait Backend: Send + Sync + 'static {
     /// Starts a watch on a mirror; one that starts before the mirror's memory may be joined from the log.
     fn watch<'a>(&'a self, mirror: &'a Mirror, query: WatchQuery) -> BoxFuture<'a, Result<Watch, WatchError>> {
         Box::pin(async move { mirror.watch(query) })
+    }
+
+    /// Answers a list as it was at a revision that the mirror does not remember, where something else does.
+    fn list_past<'a>(
+        &'a self,
+        _mirror: &'a Mirror,
+        _query: &'a ListQuery,
+        revision: Revision,
+    ) -> BoxFuture<'a, Result<Listing, PastError>> {
+        Box::pin(async move { Err(PastError::Expired(format!("revision {revision} is not remembered"))) })
     }
 
     /// Opens a conversation with a node; `what` is one of [`cox_bus::node::subject`].
@@ -62,6 +72,15 @@ impl Backend for Bus {
 
     fn watch<'a>(&'a self, mirror: &'a Mirror, query: WatchQuery) -> BoxFuture<'a, Result<Watch, WatchError>> {
         Box::pin(mirror.watch_joined(self, query))
+    }
+
+    fn list_past<'a>(
+        &'a self,
+        mirror: &'a Mirror,
+        query: &'a ListQuery,
+        revision: Revision,
+    ) -> BoxFuture<'a, Result<Listing, PastError>> {
+        Box::pin(mirror.list_past(self, query, revision))
     }
 
     fn open<'a>(

@@ -2,7 +2,7 @@
 
 use cox_bus::source::{EventSource, Objects, SourceError};
 use cox_log::Log;
-use cox_objects::{Epoch, Event, Position, Revision};
+use cox_objects::{Epoch, Event, Position, Resource, Revision};
 use tokio::sync::watch;
 
 /// The log, as a source of events and snapshots.
@@ -29,5 +29,20 @@ impl EventSource for LogSource {
         let snapshot = self.0.snapshot()?;
         let position = Position { epoch: self.0.epoch(), revision: snapshot.revision() };
         Ok((position, Box::new(snapshot.map(|item| item.map_err(SourceError::from)))))
+    }
+
+    fn past_from(&self, resource: &Resource) -> Result<Revision, SourceError> {
+        Ok(self.0.past_from(resource)?)
+    }
+
+    fn past(
+        &self,
+        revision: Revision,
+        resource: &Resource,
+        namespace: &str,
+        after: Option<&str>,
+    ) -> Result<Objects, SourceError> {
+        let past = self.0.past(resource, namespace, after, revision)?;
+        Ok(Box::new(past.map(|item| item.map_err(SourceError::from))))
     }
 }

@@ -1,16 +1,17 @@
-//! The apiserver's side of snapshots and ranges.
+//! The apiserver's side of snapshots, ranges and past lists.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cox_objects::{Position, Revision, Status};
+use cox_objects::{Key, Object, Position, Resource, Revision, Status};
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Head, Question, WireEvent, WireObject, internal};
+use super::past::Part;
+use super::{Head, PastQuery, Question, WireEvent, WireObject, internal};
 use crate::seal::SealingKey;
 use crate::source::{EventSource, SourceError};
 use crate::{Bus, CallError, Offer, codec};
@@ -20,7 +21,7 @@ const CHUNK: usize = 256 << 10;
 /// How many reads are served at a time; others wait for their turn.
 const READS: usize = 8;
 
-/// Serves snapshots and ranges of a log until it is cancelled. Secrets go out sealed.
+/// Serves snapshots, ranges and past lists of a log until it is cancelled. Secrets go out sealed.
 ///
 /// # Errors
 /// If the bus is not there.
@@ -44,23 +45,39 @@ pub async fn serve_reads<S: EventSource>(
     }
 }
 
+/// Whether the log still has what is asked for.
+fn kept<S: EventSource>(source: &S, question: &Question) -> Result<(), Status> {
+    let (wanted, oldest) = match question {
+        Question::Snapshot => return Ok(()),
+        Question::Range { from, .. } => (*from, source.oldest()),
+        Question::Past(PastQuery { at, .. }) if at.epoch != source.epoch() => {
+            return Err(Status::expired(format!("{at} is of another epoch, this one is {}", source.epoch())));
+        }
+        Question::Past(PastQuery { at, resource, .. }) => (at.revision, source.past_from(resource).map_err(internal)?),
+    };
+    match wanted < oldest {
+        true => Err(Status::expired(format!("revision {wanted} is no longer kept, the oldest is {oldest}"))),
+        false => Ok(()),
+    }
+}
+
 async fn serve<S: EventSource>(offer: Offer, source: Arc<S>, sealing: SealingKey) {
     let question = match codec::decode::<Question>(&offer.hello) {
         Ok(question) => question,
         Err(error) => return offer.refuse(Status::bad_request(error.to_string())),
     };
-    if let Question::Range { from, .. } = question
-        && from < source.oldest()
-    {
-        let oldest = source.oldest();
-        return offer.refuse(Status::expired(format!("revision {from} is no longer kept, the oldest is {oldest}")));
+    if let Err(status) = kept(&*source, &question) {
+        return offer.refuse(status);
     }
     let Ok(mut stream) = offer.accept().await else { return };
     // The log may block on the disk, so it is read on a thread for that, two chunks ahead.
     let (sender, mut chunks) = mpsc::channel::<Bytes>(2);
     let reader: JoinHandle<Result<(), SourceError>> = tokio::task::spawn_blocking(move || match question {
         Question::Snapshot => read_snapshot(&*source, &sealing, &sender),
-        Question::Range { from, to } => read_range(&*source, &sealing, &sender, from, to),
+        Question::Range { from, to, resource } => {
+            read_range(&*source, &sealing, &sender, (from, to), resource.as_ref())
+        }
+        Question::Past(query) => read_past(&*source, &sealing, &sender, &query),
     });
     while let Some(chunk) = chunks.recv().await {
         if stream.send(chunk).await.is_err() {
@@ -88,33 +105,62 @@ fn hand<T: Serialize>(sender: &Sender, chunk: &T) -> Result<bool, SourceError> {
 }
 
 fn read_snapshot<S: EventSource>(source: &S, sealing: &SealingKey, sender: &Sender) -> Result<(), SourceError> {
-    let (position, objects) = source.snapshot()?;
+    let (position, mut objects) = source.snapshot()?;
     hand(sender, &Head { position })?;
+    send_objects(&mut objects, position, sealing, sender, |chunk| chunk).map(drop)
+}
+
+fn read_past<S: EventSource>(
+    source: &S,
+    sealing: &SealingKey,
+    sender: &Sender,
+    query: &PastQuery,
+) -> Result<(), SourceError> {
+    let PastQuery { at, resource, namespace, after, limit } = query;
+    let mut objects = source.past(at.revision, resource, namespace, after.as_deref())?;
+    hand(sender, &Head { position: *at })?;
+    if *limit == 0 {
+        return send_objects(&mut objects, *at, sealing, sender, Part::Objects).map(drop);
+    }
+    let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+    if send_objects(&mut objects.by_ref().take(limit), *at, sealing, sender, Part::Objects)? {
+        let remaining = objects.try_fold(0, |count, object| object.map(|_| count + 1))?;
+        hand(sender, &Part::Remaining(remaining))?;
+    }
+    Ok(())
+}
+
+/// Sends objects in chunks, each made a message by `part`; false if nobody takes them any more.
+fn send_objects<M: Serialize>(
+    objects: &mut dyn Iterator<Item = Result<(Key, Object), SourceError>>,
+    position: Position,
+    sealing: &SealingKey,
+    sender: &Sender,
+    part: impl Fn(Vec<WireObject>) -> M,
+) -> Result<bool, SourceError> {
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     for object in objects {
         let (key, object) = object?;
         let object = WireObject::of(&key, &object, position, sealing)?;
         if bytes + object.object.len() > CHUNK && !chunk.is_empty() {
-            if !hand(sender, &chunk)? {
-                return Ok(());
+            if !hand(sender, &part(std::mem::take(&mut chunk)))? {
+                return Ok(false);
             }
-            (chunk, bytes) = (Vec::new(), 0);
+            bytes = 0;
         }
         bytes += object.object.len() + 64;
         chunk.push(object);
     }
-    if !chunk.is_empty() {
-        hand(sender, &chunk)?;
-    }
-    Ok(())
+    if chunk.is_empty() { Ok(true) } else { hand(sender, &part(chunk)) }
 }
 
+/// Sends the events of a range, and checks that none is missing; of one resource only, if one is given.
 fn read_range<S: EventSource>(
     source: &S,
     sealing: &SealingKey,
     sender: &Sender,
-    from: Revision,
-    to: Revision,
+    (from, to): (Revision, Revision),
+    resource: Option<&Resource>,
 ) -> Result<(), SourceError> {
     let head = *source.head().borrow();
     hand(sender, &Head { position: Position { epoch: source.epoch(), revision: head } })?;
@@ -122,12 +168,15 @@ fn read_range<S: EventSource>(
     while next <= last {
         let events = source.read(next, CHUNK)?;
         let mut chunk = Vec::with_capacity(events.len());
-        let mut bytes = 0;
+        let (begun, mut bytes) = (next, 0);
         for event in events.iter().take_while(|e| e.revision() <= last) {
             if event.revision() != next {
                 return Err(format!("revision {next} is missing").into());
             }
             next += 1;
+            if resource.is_some_and(|resource| event.key.resource != *resource) {
+                continue;
+            }
             let event = WireEvent::of(event, sealing)?;
             let length = event.object.object.len() + 512;
             if bytes + length > 2 * CHUNK && !chunk.is_empty() && !hand(sender, &std::mem::take(&mut chunk))? {
@@ -136,10 +185,10 @@ fn read_range<S: EventSource>(
             bytes = if chunk.is_empty() { length } else { bytes + length };
             chunk.push(event);
         }
-        if chunk.is_empty() {
+        if next == begun {
             return Err(format!("revision {next} is missing").into());
         }
-        if !hand(sender, &chunk)? {
+        if !chunk.is_empty() && !hand(sender, &chunk)? {
             return Ok(());
         }
     }

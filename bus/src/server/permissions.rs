@@ -28,7 +28,7 @@ pub fn permissions(subjects: &Subjects, identity: &Identity) -> Permissions {
         p.subscribe.push(subjects.ctl_of(identity));
     }
     if identity.mirrors() {
-        p.publish.extend(["snapshot", "range"].map(|what| subjects.read(identity, what)));
+        p.publish.extend(["snapshot", "range", "past"].map(|what| subjects.read(identity, what)));
         p.publish.push(subjects.api_head(identity));
         p.subscribe.extend([subjects.events_all(), subjects.head()]);
     }

@@ -177,4 +177,25 @@ impl EventSource for Memory {
         let revision = self.first + events.len() as u64 - 1;
         Ok((Position { epoch: self.epoch, revision }, Box::new(objects.into_iter().map(Ok))))
     }
+
+    fn past_from(&self, _: &Resource) -> Result<Revision, SourceError> {
+        Ok(self.first - 1)
+    }
+
+    fn past(
+        &self,
+        revision: Revision,
+        resource: &Resource,
+        namespace: &str,
+        after: Option<&str>,
+    ) -> Result<Objects, SourceError> {
+        let events = self.events.lock();
+        let then = events.iter().filter(|e| e.revision() <= revision && e.key.resource == *resource);
+        let objects: std::collections::BTreeMap<Key, Object> = then
+            .filter(|e| namespace.is_empty() || e.key.namespace() == namespace)
+            .filter(|e| after.is_none_or(|after| e.key.path() > after))
+            .map(|e| (e.key.clone(), e.object.clone()))
+            .collect();
+        Ok(Box::new(objects.into_iter().map(Ok)))
+    }
 }

@@ -1,7 +1,7 @@
 //! GET of a collection: pages, versions, and the objects' own bytes as the body.
 
 use bytes::Bytes;
-use cox_mirror::{ListQuery, Listing, Selected, WatchError};
+use cox_mirror::{ListQuery, Listing, PastError, Selected, WatchError};
 use cox_objects::Status;
 use serde_json::{Value, json};
 
@@ -34,10 +34,17 @@ pub(crate) async fn list(gateway: &Gateway, request: &Request, target: &Target) 
     };
     let limit = if options.version == Version::Any && after.is_none() { 0 } else { options.limit };
     let what = Selected::within(target.kind.resource.clone(), &target.namespace).by(options.selector.clone());
-    let listing = match gateway.mirror.list(&ListQuery { what, limit, after: after.clone(), at }) {
+    let query = ListQuery { what, limit, after, at };
+    let listing = match gateway.mirror.list(&query) {
         Ok(listing) => listing,
         Err(WatchError::Future { revision, current }) => return Err(too_large(revision, current)),
-        Err(WatchError::Expired { revision, oldest }) => return expired(gateway, &options, revision, oldest, &form),
+        Err(WatchError::Expired { revision, oldest }) => {
+            match gateway.backend.list_past(&gateway.mirror, &query, revision).await {
+                Ok(listing) => listing,
+                Err(PastError::Expired(_)) => return expired(gateway, &options, revision, oldest, &form),
+                Err(PastError::Read(error)) => return Err(Status::timeout(format!("revision {revision}: {error}"))),
+            }
+        }
     };
     let view = View::new(&target.kind);
     let metadata = metadata(gateway, &listing, options.selector.is_everything());
@@ -97,7 +104,7 @@ fn place(gateway: &Gateway, options: &ListOptions) -> Result<Place, Status> {
     }
 }
 
-/// A revision that the mirror remembers no more: of a page, with a token for the rest as it is now.
+/// A revision that is not kept any more: of a page, with a token for the rest as it is now.
 fn expired(
     gateway: &Gateway,
     options: &ListOptions,

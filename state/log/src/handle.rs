@@ -14,7 +14,7 @@ use crate::lock::{self, Held};
 use crate::read::{self, Part};
 use crate::writer::{Job, Writer};
 use crate::{
-    Arbiter, CommitError, Committed, Listed, LogError, OpenError, Options, Outcome, Snapshot, Transaction, open,
+    Arbiter, CommitError, Committed, Listed, LogError, OpenError, Options, Outcome, Past, Snapshot, Transaction, open,
 };
 
 /// An open log; clones share it. The last one closes it.
@@ -260,6 +260,30 @@ impl Log {
     ) -> Result<Listed, LogError> {
         let db = self.at(resource, revision)?;
         read::list_at(&db, &Part { resource, namespace, after, limit }, revision)
+    }
+
+    /// The oldest revision at which a resource's objects can be read as they were.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn past_from(&self, resource: &Resource) -> Result<Revision, LogError> {
+        self.store.db()?.floor(resource)
+    }
+
+    /// The objects of a resource in a namespace (in all, if empty) as they were at a revision, in key order, after a path if one is given. It
+    /// reads them in parts as it goes and holds nothing up in between.
+    ///
+    /// # Errors
+    /// If that revision is not kept any more, or not there yet, or the log cannot be read.
+    pub fn past(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        after: Option<&str>,
+        revision: Revision,
+    ) -> Result<Past, LogError> {
+        self.at(resource, revision)?;
+        Ok(Past::new(self.clone(), resource.clone(), namespace.to_owned(), after.map(str::to_owned), revision))
     }
 
     fn at(&self, resource: &Resource, revision: Revision) -> Result<Arc<Db>, LogError> {

@@ -14,14 +14,12 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::Refused;
-use crate::{Mirror, Start, State, Watch, WatchError, WatchQuery, join};
+use crate::{Mirror, State};
 
 /// How many events are applied under one lock, at most.
 const AT_A_TIME: usize = 512;
 /// How long to wait before the first further try, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How far back a watch is joined from the log, in revisions.
-const JOINED: Revision = 20_000;
 
 /// Why following ended; it is begun again.
 #[derive(Debug, thiserror::Error)]
@@ -154,31 +152,6 @@ impl Mirror {
         }
         Ok(())
     }
-
-    /// Starts a watch; one that starts before the mirror's memory is joined from the log, if that is not too long ago.
-    ///
-    /// # Errors
-    /// As [`Mirror::watch`]; also if the log cannot tell enough for a selector.
-    pub async fn watch_joined(&self, bus: &Bus, query: WatchQuery) -> Result<Watch, WatchError> {
-        let expired = match (self.watch(query.clone()), query.start) {
-            (Err(WatchError::Expired { revision, oldest }), Start::At(_)) if oldest - revision <= JOINED => {
-                (revision, oldest)
-            }
-            (started, _) => return started,
-        };
-        let (revision, oldest) = expired;
-        // Started first: from here on it remembers for itself where it is.
-        let mut watch = self.watch(WatchQuery { start: Start::At(oldest), ..query.clone() })?;
-        let lost = WatchError::Expired { revision, oldest };
-        let events = range(bus, revision + 1, oldest).await.map_err(|error| {
-            tracing::debug!(%error, revision, oldest, "a watch cannot be joined from the log");
-            lost
-        })?;
-        let dense = events.len() as Revision == oldest - revision;
-        let segment = join::segment(events, &query.what, revision, oldest).filter(|_| dense).ok_or(lost)?;
-        watch.join(segment);
-        Ok(watch)
-    }
 }
 
 /// Offers events in order up to a gap: its first revision, and the event after it.
@@ -200,13 +173,4 @@ async fn snapshot(bus: &Bus) -> Result<(Position, Vec<(Key, Object)>), ReadError
         objects.extend(chunk);
     }
     Ok((snapshot.position(), objects))
-}
-
-async fn range(bus: &Bus, from: Revision, to: Revision) -> Result<Vec<Event>, ReadError> {
-    let mut range = cox_bus::range(bus, from, to).await?;
-    let mut events = Vec::new();
-    while let Some(chunk) = range.next().await? {
-        events.extend(chunk);
-    }
-    Ok(events)
 }

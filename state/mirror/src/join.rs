@@ -1,4 +1,4 @@
-//! Joining a watch that starts before the mirror's memory: the changes in between are read from the log.
+//! Joining a watch that starts before the mirror's memory: the changes in between are made of the log's events.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,10 +7,13 @@ use cox_objects::{Change, Event, Key, Revision};
 
 use crate::{Entry, Item, Segment, Selected};
 
-/// The changes of a selection after a revision and through another, from all events in between. None if they do not tell enough: when a
-/// selector decides and an object was changed that it may have selected before, or not.
-pub fn segment(events: Vec<Event>, what: &Selected, after: Revision, through: Revision) -> Option<Segment> {
-    let mut known: HashMap<Key, Option<Arc<Item>>> = HashMap::new();
+/// The objects that are meant as they were before the first event; none where that does not matter, since nothing but the place decides
+/// whether an object is meant, and its place does not change.
+pub type Before = Option<HashMap<Key, Arc<Item>>>;
+
+/// The changes of a selection after a revision and through another, from all events of its resource in between.
+pub fn segment(events: Vec<Event>, what: &Selected, before: Before, after: Revision, through: Revision) -> Segment {
+    let mut known = before;
     let mut entries: Vec<Arc<Entry>> = Vec::new();
     let events = events.into_iter().filter(|event| event.key.resource == what.resource);
     for event in events.filter(|event| event.revision() > after && event.revision() <= through) {
@@ -19,17 +22,14 @@ pub fn segment(events: Vec<Event>, what: &Selected, after: Revision, through: Re
         if !what.covers(&new) {
             continue;
         }
-        let old = match known.get(&key) {
-            Some(old) => old.clone(),
-            None if change == Change::Added => None,
-            // Where it is does not change, so that what it was does not matter.
-            None if what.selector.is_none() => Some(new.clone()),
-            None => return None,
+        let old = match &mut known {
+            None => (change != Change::Added).then(|| new.clone()),
+            Some(known) if change == Change::Deleted => known.remove(&key),
+            Some(known) => known.insert(key, new.clone()),
         };
-        known.insert(key, (change != Change::Deleted).then(|| new.clone()));
         entries.push(Arc::new(Entry::new((position, transaction, time), change, old, new, Arc::new(cause))));
     }
-    Some(Segment::of(entries.iter(), what, after, through))
+    Segment::of(entries.iter(), what, after, through)
 }
 
 #[cfg(test)]

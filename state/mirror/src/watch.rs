@@ -167,7 +167,9 @@ impl Watch {
 
     /// Puts changes before the first ones, which end where this watch starts.
     pub(crate) fn join(&mut self, before: Segment) {
-        self.joined = vec![Arc::new(before)].into_iter();
+        if !before.events().is_empty() {
+            self.joined = vec![Arc::new(before)].into_iter();
+        }
     }
 
     /// Everything up to this revision was delivered.

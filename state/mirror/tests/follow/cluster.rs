@@ -130,4 +130,19 @@ impl EventSource for OfLog {
         let position = Position { epoch: self.0.epoch(), revision: snapshot.revision() };
         Ok((position, Box::new(snapshot.map(|entry| entry.map_err(SourceError::from)))))
     }
+
+    fn past_from(&self, resource: &Resource) -> Result<Revision, SourceError> {
+        Ok(self.0.past_from(resource)?)
+    }
+
+    fn past(
+        &self,
+        revision: Revision,
+        resource: &Resource,
+        namespace: &str,
+        after: Option<&str>,
+    ) -> Result<Objects, SourceError> {
+        let past = self.0.past(resource, namespace, after, revision)?;
+        Ok(Box::new(past.map(|item| item.map_err(SourceError::from))))
+    }
 }

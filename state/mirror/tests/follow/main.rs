@@ -4,6 +4,7 @@
 
 mod cluster;
 mod feed;
+mod past;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
