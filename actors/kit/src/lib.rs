@@ -12,6 +12,7 @@ pub mod queue;
 pub mod reconcile;
 pub mod recorder;
 pub mod supervise;
+pub mod task;
 pub mod typed;
 pub mod view;
 
@@ -20,5 +21,6 @@ pub use command::{Command, Decision, Propagation};
 pub use feed::Feed;
 pub use reconcile::Reconciler;
 pub use supervise::{Child, Running, Scope};
+pub use task::Task;
 pub use typed::Typed;
 pub use view::View;

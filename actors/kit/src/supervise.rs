@@ -33,7 +33,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A place in the tree, handed to each child: where to register what it starts, and when to stop.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Scope {
     path: String,
     nodes: Arc<Mutex<BTreeMap<String, Node>>>,

@@ -3,19 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cox_kit::feed::Change;
 use cox_kit::supervise::{Child, State as TreeState};
-use cox_kit::{Feed, Scope};
+use cox_kit::{Feed, Scope, Task};
 use cox_objects::{Key, Resource};
 use cox_runtime::Event;
 use k8s_openapi::api::core::v1::Pod;
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::task::AbortHandle;
 
 use crate::admit;
+use crate::model::Verdict;
 use crate::node::Context;
 use crate::pod::{self, Worker};
 use crate::spec::names::label;
@@ -26,6 +26,12 @@ const LOOK: Duration = Duration::from_secs(30);
 /// The first such look: by then the feed has usually told what there is.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
+/// How long a pod's worker rests after its first failure; it doubles up to [`LONGEST_REST`] while failures continue.
+const REST: Duration = Duration::from_millis(100);
+const LONGEST_REST: Duration = Duration::from_secs(30);
+/// After so long without a failure the next one counts as the first.
+const FORGIVEN: Duration = Duration::from_secs(120);
+
 enum Message {
     /// Changes of the feed; answered when they are taken in, so that no more come than are worked off.
     Changed(Vec<Change>, RpcReplyPort<()>),
@@ -33,6 +39,10 @@ enum Message {
     Lost,
     Happened(Event),
     LookAtAll,
+    /// A worker that failed is started again.
+    Again(String),
+    /// A task of this actor panicked.
+    Broken(String),
 }
 
 struct Pods<F>(std::marker::PhantomData<fn() -> F>);
@@ -41,8 +51,29 @@ struct Entry {
     key: Key,
     /// The node refused the pod: it takes up no room.
     rejected: bool,
-    worker: ActorRef<pod::Message>,
+    /// None for a moment after it failed.
+    worker: Option<ActorRef<pod::Message>>,
     scope: Scope,
+    /// How often the worker failed, and when it last did.
+    failures: Option<(u32, Instant)>,
+}
+
+impl Entry {
+    fn send(&self, message: pod::Message) {
+        if let Some(worker) = &self.worker {
+            // One that has just ended is removed by its own event; one that failed looks at everything once it is back.
+            let _ = worker.send_message(message);
+        }
+    }
+
+    /// Notes a failure; how long the worker rests before it is started again.
+    fn failed(&mut self, now: Instant) -> Duration {
+        let lately = self.failures.filter(|(_, last)| now.duration_since(*last) < FORGIVEN);
+        let count = lately.map_or(0, |(count, _)| count);
+        self.failures = Some((count.saturating_add(1), now));
+        self.worker = None;
+        REST.saturating_mul(1 << count.min(16)).min(LONGEST_REST)
+    }
 }
 
 struct State<F> {
@@ -52,7 +83,8 @@ struct State<F> {
     workers: HashMap<String, Entry>,
     /// What was left of pods that are gone has been looked for.
     swept: bool,
-    pumps: Vec<AbortHandle>,
+    /// What listens to the feed and to the runtime.
+    _ears: [Task; 2],
 }
 
 /// The child that runs the node's pods. A restart finds everything again: pods in the feed, containers in the runtime; nothing is started
@@ -77,13 +109,18 @@ impl<F: Feed> Actor for Pods<F> {
         myself: ActorRef<Message>,
         (context, scope): Self::Arguments,
     ) -> Result<State<F>, ActorProcessingErr> {
-        let pumps = vec![
-            tokio::spawn(pump_changes(context.clone(), myself.clone())).abort_handle(),
-            tokio::spawn(pump_events(context.clone(), myself.clone())).abort_handle(),
+        let broken = || {
+            let myself = myself.clone();
+            // An actor that is gone needs no end.
+            move |panic| drop(myself.send_message(Message::Broken(panic)))
+        };
+        let ears = [
+            Task::start(&scope, "feed", pump_changes(context.clone(), myself.clone()), broken()),
+            Task::start(&scope, "runtime-events", pump_events(context.clone(), myself.clone()), broken()),
         ];
         myself.send_after(FIRST_LOOK, || Message::LookAtAll);
         myself.send_interval(LOOK, || Message::LookAtAll);
-        Ok(State { context, scope, workers: HashMap::new(), swept: false, pumps })
+        Ok(State { context, scope, workers: HashMap::new(), swept: false, _ears: ears })
     }
 
     async fn handle(
@@ -113,6 +150,8 @@ impl<F: Feed> Actor for Pods<F> {
                 uids.iter().for_each(|uid| state.look(uid));
                 state.sweep().await?;
             }
+            Message::Again(uid) => state.again(&uid, &myself).await?,
+            Message::Broken(panic) => return Err(panic.into()),
         }
         Ok(())
     }
@@ -125,18 +164,16 @@ impl<F: Feed> Actor for Pods<F> {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorFailed(cell, error) => {
-                let found = state.workers.iter().find(|(_, e)| e.worker.get_cell() == cell).map(|(uid, _)| uid.clone());
-                let Some(entry) = found.and_then(|uid| state.workers.remove(&uid)) else { return Ok(()) };
+                let Some((uid, entry)) = state.entry_of(&cell) else { return Ok(()) };
                 tracing::error!(pod = %entry.key, %error, "a pod's worker failed and is started again");
                 entry.scope.set(TreeState::Restarting, Some(error.to_string()));
-                // A moment's rest, then the pod is looked at like a new one.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                if let Some(pod) = state.context.view().at::<Pod>(&entry.key) {
-                    state.begin(pod, &myself).await?;
-                }
+                let rest = entry.failed(Instant::now());
+                myself.send_after(rest, move || Message::Again(uid));
             }
             SupervisionEvent::ActorTerminated(cell, ..) => {
-                state.workers.retain(|_, entry| entry.worker.get_cell() != cell);
+                if let Some((uid, _)) = state.entry_of(&cell) {
+                    state.workers.remove(&uid);
+                }
                 state.sweep().await?;
             }
             _ => {}
@@ -145,9 +182,8 @@ impl<F: Feed> Actor for Pods<F> {
     }
 
     async fn post_stop(&self, _: ActorRef<Message>, state: &mut State<F>) -> Result<(), ActorProcessingErr> {
-        state.pumps.iter().for_each(AbortHandle::abort);
-        for entry in state.workers.values() {
-            entry.worker.stop(None);
+        for worker in state.workers.values().filter_map(|entry| entry.worker.as_ref()) {
+            worker.stop(None);
         }
         Ok(())
     }
@@ -163,8 +199,7 @@ impl<F: Feed> State<F> {
             return Ok(());
         }
         for entry in self.workers.values().filter(|entry| entry.key == change.key) {
-            // A worker that has just ended is removed by its own event.
-            let _ = entry.worker.send_message(pod::Message::Look);
+            entry.send(pod::Message::Look);
         }
         if let Some(pod) = self.context.view().at::<Pod>(&change.key) {
             self.begin(pod, myself).await?;
@@ -175,13 +210,13 @@ impl<F: Feed> State<F> {
     /// Tells the workers whose pods may name an object that has changed: those of its namespace.
     fn tell_users(&self, key: &Key) {
         for entry in self.workers.values().filter(|entry| entry.key.namespace() == key.namespace()) {
-            let _ = entry.worker.send_message(pod::Message::Sources);
+            entry.send(pod::Message::Sources);
         }
     }
 
     fn look(&self, uid: &str) {
         if let Some(entry) = self.workers.get(uid) {
-            let _ = entry.worker.send_message(pod::Message::Look);
+            entry.send(pod::Message::Look);
         }
     }
 
@@ -198,14 +233,48 @@ impl<F: Feed> State<F> {
         if let Some(verdict) = &rejected {
             self.context.tell(&pod, "", true, &verdict.reason, verdict.message.clone());
         }
-        let is_rejected = rejected.is_some();
-        let scope = self.scope.child(&format!("{namespace}.{name}"));
-        scope.set(TreeState::Running, None);
-        let arguments = pod::Arguments { context: self.context.clone(), scope: scope.clone(), pod, rejected };
-        let (worker, _) = Actor::spawn_linked(None, Worker::<F>::default(), arguments, myself.get_cell()).await?;
         let key = Key::new(Resource::PODS, &namespace, &name);
-        self.workers.insert(uid, Entry { key, rejected: is_rejected, worker, scope });
+        let scope = self.scope.child(&format!("{namespace}.{name}"));
+        let mut entry = Entry { key, rejected: rejected.is_some(), worker: None, scope, failures: None };
+        entry.worker = Some(self.spawn(&entry, pod, rejected, myself).await?);
+        self.workers.insert(uid, entry);
         Ok(())
+    }
+
+    /// Starts a worker that failed again, unless its pod is gone: what is left of that is swept.
+    async fn again(&mut self, uid: &str, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let Some(entry) = self.workers.get(uid).filter(|entry| entry.worker.is_none()) else { return Ok(()) };
+        let pod = self.context.view().at::<Pod>(&entry.key).filter(|pod| pod.metadata.uid.as_deref() == Some(uid));
+        let Some(pod) = pod else {
+            entry.scope.remove();
+            self.workers.remove(uid);
+            return self.sweep().await;
+        };
+        let others = self.others(uid);
+        let rejected = admit::admit(&pod, &others, &self.context);
+        let worker = self.spawn(entry, pod, rejected, myself).await?;
+        if let Some(entry) = self.workers.get_mut(uid) {
+            entry.worker = Some(worker);
+        }
+        Ok(())
+    }
+
+    async fn spawn(
+        &self,
+        entry: &Entry,
+        pod: Arc<Pod>,
+        rejected: Option<Verdict>,
+        myself: &ActorRef<Message>,
+    ) -> Result<ActorRef<pod::Message>, ActorProcessingErr> {
+        entry.scope.set(TreeState::Running, None);
+        let arguments = pod::Arguments { context: self.context.clone(), scope: entry.scope.clone(), pod, rejected };
+        let (worker, _) = Actor::spawn_linked(None, Worker::<F>::default(), arguments, myself.get_cell()).await?;
+        Ok(worker)
+    }
+
+    fn entry_of(&mut self, cell: &ActorCell) -> Option<(String, &mut Entry)> {
+        let is_own = |entry: &Entry| entry.worker.as_ref().is_some_and(|worker| worker.get_cell() == *cell);
+        self.workers.iter_mut().find(|(_, entry)| is_own(entry)).map(|(uid, entry)| (uid.clone(), entry))
     }
 
     /// The other pods of the node that take up its room.

@@ -1,12 +1,19 @@
 //! An actor whose body is one asynchronous loop: most shells (follow a stream, renew a lease, serve requests).
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use super::{Child, Scope, StartError};
+use crate::task::panic_text;
+
+/// How long a body may take to end by itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Body = Arc<dyn Fn(Scope) -> futures::future::BoxFuture<'static, Result<(), StartError>> + Send + Sync>;
 
@@ -35,7 +42,7 @@ enum Message {
 
 struct Running {
     scope: Scope,
-    body: AbortHandle,
+    body: JoinHandle<()>,
     over: bool,
 }
 
@@ -49,19 +56,17 @@ impl Actor for Worker {
         myself: ActorRef<Message>,
         (scope, body): Self::Arguments,
     ) -> Result<Running, ActorProcessingErr> {
-        let task = tokio::spawn(body(scope.clone()));
-        let abort = task.abort_handle();
-        // The watcher ends with the body; on abort it reports nothing that anyone waits for.
-        tokio::spawn(async move {
-            let result = match task.await {
-                Ok(result) => result,
-                Err(error) if error.is_panic() => Err(panic_text(error.into_panic()).into()),
-                Err(_) => return,
-            };
-            // The actor may be gone already: then nobody needs to know.
-            let _ = myself.send_message(Message::Ended(result));
-        });
-        Ok(Running { scope, body: abort, over: false })
+        let work = {
+            let scope = scope.clone();
+            async move {
+                let result = AssertUnwindSafe(async { body(scope).await }).catch_unwind().await;
+                let result = result.unwrap_or_else(|panic| Err(panic_text(panic.as_ref()).into()));
+                // The actor may be gone already: then nobody needs to know.
+                let _ = myself.send_message(Message::Ended(result));
+            }
+        };
+        let body = tokio::spawn(work);
+        Ok(Running { scope, body, over: false })
     }
 
     async fn handle(
@@ -83,19 +88,9 @@ impl Actor for Worker {
         }
         state.scope.cancelled().cancel();
         // A body that watches its scope ends by itself and is given the time to do it in order.
-        for _ in 0..200 {
-            if state.body.is_finished() {
-                return Ok(());
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        if tokio::time::timeout(STOP_TIMEOUT, &mut state.body).await.is_err() {
+            state.body.abort();
         }
-        state.body.abort();
         Ok(())
     }
-}
-
-fn panic_text(panic: Box<dyn std::any::Any + Send>) -> String {
-    let text =
-        panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("panicked: {}", text.unwrap_or_else(|| "without a text".to_owned()))
 }

@@ -1,30 +1,32 @@
-//! The tasks that ask a container's probes.
+//! The task that asks a container's probes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cox_kit::Feed;
-use cox_runtime::ContainerId;
+use cox_kit::{Feed, Scope, Task};
+use cox_runtime::{ContainerId, ContainerState};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use ractor::ActorRef;
-use tokio::task::JoinHandle;
 
 use super::run::{Action, ask};
 use super::tracker::{Kind, Rhythm, Tracker};
 use crate::model::{ContainerView, time};
 use crate::node::Context;
-use crate::pod::Message;
+use crate::pod::{Message, broken};
 use crate::spec::names::Member;
-use cox_runtime::ContainerState;
 
 /// The probes of one running container; dropped, they end.
-pub struct Prober(Vec<JoinHandle<()>>);
+pub struct Prober(#[expect(dead_code, reason = "held for its end")] Task);
 
-impl Drop for Prober {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
-    }
+/// What the probes of a container need besides the Pod.
+pub struct Probed {
+    /// The container as the runtime has it.
+    pub view: ContainerView,
+    /// Where it is reached.
+    pub ip: String,
+    /// Its startup probe has succeeded already.
+    pub started: bool,
 }
 
 struct Asking<F> {
@@ -39,59 +41,55 @@ struct Asking<F> {
 }
 
 impl Prober {
-    /// Starts the probes. The startup probe (if it has not succeeded yet) holds up the others.
+    /// Starts the probes, as a task of the worker at `scope`. The startup probe (if it has not succeeded yet) holds up the others.
     pub fn start<F: Feed>(
         context: &Context<F>,
         pod: &Arc<Pod>,
         member: &Member,
-        view: &ContainerView,
-        ip: String,
-        started: bool,
-        worker: &ActorRef<Message>,
+        probed: Probed,
+        (scope, worker): (&Scope, &ActorRef<Message>),
     ) -> Self {
-        let container = &member.container;
-        let started_at = match view.state {
+        let container = member.container.clone();
+        let started_at = match probed.view.state {
             ContainerState::Running { started_at, .. } => time(started_at),
             _ => cox_kit::clock::now(),
         };
-        let asking = Arc::new(Asking {
+        let name = format!("probes-{}", container.name);
+        let asking = Asking {
             context: context.clone(),
             pod: pod.clone(),
-            container: container.clone(),
+            container,
             field_path: member.field_path(),
-            id: view.id.clone(),
-            ip,
+            id: probed.view.id,
+            ip: probed.ip,
             started_at,
             worker: worker.clone(),
-        });
-        let startup = container.startup_probe.clone().filter(|_| !started);
-        let others =
-            [(Kind::Readiness, container.readiness_probe.clone()), (Kind::Liveness, container.liveness_probe.clone())];
-        let (through, wait) = tokio::sync::watch::channel(startup.is_none());
-        let mut tasks = Vec::new();
-        if let Some(probe) = startup {
-            let asking = asking.clone();
-            tasks.push(tokio::spawn(async move {
-                if asking.until(Kind::Startup, &probe, true).await {
-                    through.send_replace(true);
-                }
-            }));
-        }
-        for (kind, probe) in others {
-            let Some(probe) = probe else { continue };
-            let (asking, mut wait) = (asking.clone(), wait.clone());
-            tasks.push(tokio::spawn(async move {
-                // A startup probe that failed for good leaves nobody to wait for.
-                if wait.wait_for(|through| *through).await.is_ok() {
-                    asking.until(kind, &probe, false).await;
-                }
-            }));
-        }
-        Prober(tasks)
+        };
+        Prober(Task::start(scope, &name, async move { asking.all(probed.started).await }, broken(worker)))
     }
 }
 
 impl<F: Feed> Asking<F> {
+    /// Asks all probes of the container, the startup probe first: one that has failed for good leaves nothing to ask.
+    async fn all(&self, started: bool) {
+        let startup = self.container.startup_probe.as_ref().filter(|_| !started);
+        if let Some(probe) = startup
+            && !self.until(Kind::Startup, probe, true).await
+        {
+            return;
+        }
+        let one = |kind, probe: Option<&'_ Probe>| {
+            let probe = probe.cloned();
+            async move {
+                if let Some(probe) = probe {
+                    self.until(kind, &probe, false).await;
+                }
+            }
+        };
+        let (readiness, liveness) = (self.container.readiness_probe.as_ref(), self.container.liveness_probe.as_ref());
+        tokio::join!(one(Kind::Readiness, readiness), one(Kind::Liveness, liveness));
+    }
+
     /// Asks again and again; with `once`, until the first good verdict (true). A bad verdict of a startup or liveness probe ends it.
     async fn until(&self, kind: Kind, probe: &Probe, once: bool) -> bool {
         let rhythm = Rhythm::of(probe);

@@ -24,25 +24,33 @@ pub(super) async fn logs<F: Feed>(context: &Context<F>, offer: Offer) {
         return;
     };
     let ended = CancellationToken::new();
-    let reader = match open(context, &request, &ended).await {
-        Ok(reader) => reader,
+    let (container, reader) = match open(context, &request, &ended).await {
+        Ok(opened) => opened,
         Err(status) => return offer.refuse(status),
     };
     let Ok(duplex) = offer.accept().await else { return };
     let (sink, mut source) = duplex.split();
+    let ending = async {
+        if request.follow {
+            until_ended(context, &container).await;
+            // The reader goes on to the end of what is there.
+            ended.cancel();
+        }
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         () = send(sink, reader, &request) => {}
         // A client that leaves ends the reading.
         _ = source.recv(), if request.follow => {}
+        () = ending => {}
     }
-    ended.cancel();
 }
 
 async fn open<F: Feed>(
     context: &Context<F>,
     request: &LogRequest,
     ended: &CancellationToken,
-) -> Result<LogReader, Status> {
+) -> Result<(ContainerInfo, LogReader), Status> {
     let pod = pod_of(context, &request.target)?;
     let mut starts = starts_of(context, &request.target).await?;
     // One that is only being made has no log yet.
@@ -79,10 +87,8 @@ async fn open<F: Feed>(
         since: since.and_then(|t| i64::try_from(t.as_nanosecond()).ok()),
         follow: request.follow.then(|| ended.clone()),
     };
-    if request.follow {
-        tokio::spawn(until_ended(context.clone(), container, ended.clone()));
-    }
     LogReader::open(&path, options)
+        .map(|reader| (container, reader))
         .map_err(|e| Status::internal(format!("failed to open the log of {:?}: {e}", target.container)))
 }
 
@@ -102,28 +108,22 @@ fn wait_of(pod: &Pod, container: &str) -> String {
     }
 }
 
-/// Cancels the token when the container has ended; ends with it at the latest.
-async fn until_ended<F: Feed>(context: Context<F>, container: ContainerInfo, ended: CancellationToken) {
+/// Waits until the container has ended.
+async fn until_ended<F: Feed>(context: &Context<F>, container: &ContainerInfo) {
     let mut events = context.runtime.events();
-    let is_over = async {
+    loop {
+        // Looked at after each event, and once before any: it may have ended before we listened.
+        match context.runtime.container_status(&container.id).await {
+            Ok(Some(status)) if !matches!(status.info.state, ContainerState::Exited { .. }) => {}
+            _ => return,
+        }
         loop {
-            // Looked at after each event, and once before any: it may have ended before we listened.
-            match context.runtime.container_status(&container.id).await {
-                Ok(Some(status)) if !matches!(status.info.state, ContainerState::Exited { .. }) => {}
-                _ => return,
-            }
-            loop {
-                match events.recv().await {
-                    Ok(Event::Exited { container: id, .. }) if id != container.id => {}
-                    Ok(Event::Started { .. }) => {}
-                    _ => break,
-                }
+            match events.recv().await {
+                Ok(Event::Exited { container: id, .. }) if id != container.id => {}
+                Ok(Event::Started { .. }) => {}
+                _ => break,
             }
         }
-    };
-    tokio::select! {
-        () = ended.cancelled() => {}
-        () = is_over => ended.cancel(),
     }
 }
 

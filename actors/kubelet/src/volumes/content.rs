@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Container, DownwardAPIVolumeFile, KeyToPath, Pod, SecretProjection, ServiceAccountTokenProjection, Volume,
+    ConfigMapProjection, Container, DownwardAPIVolumeFile, KeyToPath, Pod, SecretProjection,
+    ServiceAccountTokenProjection, Volume,
 };
 
 use crate::spec::env::Sources;
@@ -80,20 +81,20 @@ pub fn files(volume: &Volume, from: &Origins<'_>) -> Result<Option<Files>, Conte
     let mut out = Files::new();
     if let Some(source) = &volume.config_map {
         let mode = mode(source.default_mode);
-        config_map(&mut out, from, &source.name, source.items.as_deref(), source.optional, mode)?;
+        keys(&mut out, from.config_map(&source.name), source.items.as_deref(), source.optional, mode)?;
     } else if let Some(source) = &volume.secret {
         let name = source.secret_name.as_deref().unwrap_or_default();
-        secret(&mut out, from, name, source.items.as_deref(), source.optional, mode(source.default_mode))?;
+        keys(&mut out, from.secret(name), source.items.as_deref(), source.optional, mode(source.default_mode))?;
     } else if let Some(source) = &volume.downward_api {
         downward(&mut out, from, source.items.as_deref(), mode(source.default_mode))?;
     } else if let Some(source) = &volume.projected {
         let mode = mode(source.default_mode);
         for part in source.sources.iter().flatten() {
-            if let Some(map) = &part.config_map {
-                config_map(&mut out, from, &map.name, map.items.as_deref(), map.optional, mode)?;
+            if let Some(ConfigMapProjection { name, items, optional }) = &part.config_map {
+                keys(&mut out, from.config_map(name), items.as_deref(), *optional, mode)?;
             }
             if let Some(SecretProjection { name, items, optional }) = &part.secret {
-                secret(&mut out, from, name, items.as_deref(), *optional, mode)?;
+                keys(&mut out, from.secret(name), items.as_deref(), *optional, mode)?;
             }
             if let Some(down) = &part.downward_api {
                 downward(&mut out, from, down.items.as_deref(), mode)?;
@@ -119,62 +120,60 @@ fn mode(default: Option<i32>) -> u32 {
     default.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0o644)
 }
 
-fn config_map(
-    out: &mut Files,
-    from: &Origins<'_>,
-    name: &str,
-    items: Option<&[KeyToPath]>,
-    optional: Option<bool>,
-    mode: u32,
-) -> Result<(), ContentError> {
-    let optional = optional == Some(true);
-    let Some(map) = from.sources.config_map(name) else {
-        let missing = ContentError::Missing { kind: "configmap", name: name.to_owned() };
-        return if optional { Ok(()) } else { Err(missing) };
-    };
-    let texts = map.data.iter().flatten().map(|(key, value)| (key.clone(), value.clone().into_bytes()));
-    let binaries = map.binary_data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
-    pick(out, texts.chain(binaries).collect(), items, optional, mode, "config")
+/// A ConfigMap or Secret that files are made of.
+struct Keyed {
+    /// `configmap` or `secret`.
+    kind: &'static str,
+    /// How messages about its keys call it.
+    of_keys: &'static str,
+    name: String,
+    /// None if it is not there.
+    data: Option<BTreeMap<String, Vec<u8>>>,
 }
 
-fn secret(
-    out: &mut Files,
-    from: &Origins<'_>,
-    name: &str,
-    items: Option<&[KeyToPath]>,
-    optional: Option<bool>,
-    mode: u32,
-) -> Result<(), ContentError> {
-    let optional = optional == Some(true);
-    let Some(secret) = from.sources.secret(name) else {
-        let missing = ContentError::Missing { kind: "secret", name: name.to_owned() };
-        return if optional { Ok(()) } else { Err(missing) };
-    };
-    let data = secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect();
-    pick(out, data, items, optional, mode, "secret")
+impl Origins<'_> {
+    fn config_map(&self, name: &str) -> Keyed {
+        let data = self.sources.config_map(name).map(|map| {
+            let texts = map.data.iter().flatten().map(|(key, value)| (key.clone(), value.clone().into_bytes()));
+            let binaries = map.binary_data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
+            texts.chain(binaries).collect()
+        });
+        Keyed { kind: "configmap", of_keys: "config", name: name.to_owned(), data }
+    }
+
+    fn secret(&self, name: &str) -> Keyed {
+        let data = self
+            .sources
+            .secret(name)
+            .map(|secret| secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect());
+        Keyed { kind: "secret", of_keys: "secret", name: name.to_owned(), data }
+    }
 }
 
 /// All keys under their own names, or the listed ones under their paths.
-fn pick(
+fn keys(
     out: &mut Files,
-    mut data: BTreeMap<String, Vec<u8>>,
+    from: Keyed,
     items: Option<&[KeyToPath]>,
-    optional: bool,
+    optional: Option<bool>,
     mode: u32,
-    kind: &'static str,
 ) -> Result<(), ContentError> {
+    let optional = optional == Some(true);
+    let Some(data) = from.data else {
+        return if optional { Ok(()) } else { Err(ContentError::Missing { kind: from.kind, name: from.name }) };
+    };
     let Some(items) = items.filter(|items| !items.is_empty()) else {
         out.extend(data.into_iter().map(|(key, data)| (key, File { data, mode })));
         return Ok(());
     };
     for item in items {
-        match data.get_mut(&item.key) {
+        match data.get(&item.key) {
             Some(data) => {
                 let own = item.mode.and_then(|m| u32::try_from(m).ok());
                 out.insert(item.path.clone(), File { data: data.clone(), mode: own.unwrap_or(mode) });
             }
             None if optional => {}
-            None => return Err(ContentError::Key { kind, key: item.key.clone() }),
+            None => return Err(ContentError::Key { kind: from.of_keys, key: item.key.clone() }),
         }
     }
     Ok(())

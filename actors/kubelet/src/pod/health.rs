@@ -1,0 +1,63 @@
+//! What the probes of a worker's containers find.
+
+use cox_kit::Feed;
+use cox_runtime::ContainerId;
+
+use super::{Operation, State};
+use crate::model::{ContainerView, Health};
+use crate::probes::tracker::Kind;
+use crate::probes::watch::{Probed, Prober};
+use crate::spec::names::Role;
+
+impl<F: Feed> State<F> {
+    /// Starts the probes of containers that run, and ends those of containers that no longer do.
+    pub(super) fn keep_probers(&mut self) {
+        let running: Vec<ContainerView> = self.containers.iter().filter(|c| c.is_running()).cloned().collect();
+        self.probers.retain(|id, _| running.iter().any(|c| c.id == *id));
+        let members = self.known().members();
+        for view in running {
+            let Some(member) = members.iter().find(|m| m.container.name == view.name) else { continue };
+            if matches!(member.role, Role::Init | Role::Ephemeral) || self.probers.contains_key(&view.id) {
+                continue;
+            }
+            // The hook after the start comes before any probe.
+            if self.under_way.contains_key(&Operation::Start(view.name.clone())) {
+                continue;
+            }
+            let found = self.found_health(&view);
+            let health = self.memory.health.entry(view.id.clone()).or_insert(found);
+            if member.container.startup_probe.is_none() {
+                health.started = true;
+            }
+            let ip = self.sandbox.as_ref().and_then(|s| s.ips.first()).map(ToString::to_string);
+            let ip = ip.or_else(|| self.context.config.node_ips.first().cloned()).unwrap_or_default();
+            let (id, probed) = (view.id.clone(), Probed { started: health.started, ip, view });
+            let prober = Prober::start(&self.context, &self.pod, member, probed, (&self.scope, &self.myself));
+            self.probers.insert(id, prober);
+        }
+    }
+
+    /// The health of a container that this worker did not start: as it was told, so that a restart of the agent makes no pod unready.
+    fn found_health(&self, view: &ContainerView) -> Health {
+        let known = self.known();
+        let told =
+            known.told(&view.name).filter(|s| s.container_id.as_deref().is_some_and(|id| id.ends_with(&view.id.0)));
+        told.map(|s| Health { started: s.started == Some(true), ready: s.ready, doomed: None }).unwrap_or_default()
+    }
+
+    /// Takes in a verdict; one of a container that no longer runs says nothing.
+    pub(super) fn probed(&mut self, container: &ContainerId, kind: Kind, good: bool) {
+        let Some(view) = self.containers.iter().find(|c| c.id == *container && c.is_running()) else { return };
+        let name = view.name.clone();
+        let health = self.memory.health.entry(container.clone()).or_default();
+        match (kind, good) {
+            (Kind::Startup, true) => health.started = true,
+            (Kind::Readiness, good) => health.ready = good,
+            (Kind::Liveness, true) => {}
+            (Kind::Startup | Kind::Liveness, false) => {
+                let probe = kind.title().to_lowercase();
+                health.doomed = Some(format!("Container {name} failed {probe} probe, will be restarted"));
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What the ends of a worker's operations mean for what it knows.
+
+use std::time::Instant;
+
+use cox_kit::Feed;
+use jiff::SignedDuration;
+
+use super::State;
+use super::operation::{Finished, Operation};
+use crate::model::{Retry, Volumes, Waiting};
+
+/// After a sandbox or a volume that could not be made.
+const RETRY: SignedDuration = SignedDuration::from_secs(2);
+
+impl<F: Feed> State<F> {
+    /// Takes in the end of an operation; one that was given up meanwhile says nothing.
+    pub(super) fn finished(&mut self, serial: u64, operation: Operation, finished: Finished) {
+        if self.under_way.get(&operation).is_none_or(|under_way| under_way.serial != serial) {
+            return;
+        }
+        self.under_way.remove(&operation);
+        let now = cox_kit::clock::now();
+        match (&operation, finished) {
+            (_, Finished::Volumes(Ok(places))) => {
+                self.places = places;
+                self.memory.volumes = Volumes::Ready;
+            }
+            (_, Finished::Volumes(Err(text))) => {
+                tracing::warn!(pod = %self.key(), error = text, "volumes are not in place");
+                self.context.tell(&self.pod, "", true, "FailedMount", text);
+                self.memory.not_before.insert(Retry::Volumes, now + RETRY);
+            }
+            (_, Finished::Sandbox(Ok(sandbox))) => self.sandbox = Some(sandbox),
+            (_, Finished::Sandbox(Err(text))) => {
+                tracing::warn!(pod = %self.key(), error = text, "the sandbox was not made");
+                let text = format!("Failed to create pod sandbox: {text}");
+                self.context.tell(&self.pod, "", true, "FailedCreatePodSandBox", text);
+                self.memory.not_before.insert(Retry::Sandbox, now + RETRY);
+            }
+            (Operation::Start(name), Finished::Started(Ok(()))) => {
+                self.memory.waiting.remove(name);
+                self.memory.not_before.remove(&Retry::Container(name.clone()));
+            }
+            (Operation::Start(name), Finished::Started(Err(failure))) => {
+                tracing::info!(pod = %self.key(), container = name, reason = failure.waiting.reason, "a container did not start");
+                let Waiting { reason, message } = failure.waiting;
+                self.memory.waiting.insert(name.clone(), Waiting { reason, message });
+                self.memory.not_before.insert(Retry::Container(name.clone()), now + failure.again);
+            }
+            (Operation::Finish, Finished::Plain(Ok(()))) => self.memory.finished = true,
+            (Operation::Delete, Finished::Plain(Ok(()))) => {
+                // The feed shows the deletion in a moment; if it does not, it is asked for again.
+                self.memory.not_before.insert(Retry::Delete, now + RETRY);
+            }
+            (Operation::Tell, Finished::Refused) => {
+                self.reread();
+                let version = self.pod.metadata.resource_version.clone().unwrap_or_default();
+                self.refused = Some((version, Instant::now()));
+            }
+            (Operation::Tell, Finished::Plain(_)) => self.reread(),
+            (operation, Finished::Plain(Err(error))) => {
+                tracing::warn!(pod = %self.key(), ?operation, error, "an operation on a pod failed");
+                let retry = match operation {
+                    Operation::Stop(id) => {
+                        self.memory.stopping.remove(id);
+                        Retry::Stop(id.clone())
+                    }
+                    Operation::Delete => Retry::Delete,
+                    Operation::Finish => Retry::Finish,
+                    _ => Retry::Sandbox,
+                };
+                self.memory.not_before.insert(retry, now + RETRY);
+            }
+            _ => {}
+        }
+    }
+}
