@@ -65,6 +65,13 @@ pub fn unknown_path() -> Answer {
     text(404, "404 page not found\n")
 }
 
+/// 204, and no more to say.
+pub fn nothing() -> Answer {
+    let mut answer = of_body(204, "", Body::empty());
+    answer.headers_mut().remove(CONTENT_TYPE);
+    answer
+}
+
 /// Bytes of some type.
 pub fn bytes(code: u16, media_type: &'static str, content: impl Into<Bytes>) -> Answer {
     of_body(code, media_type, Body::full(content))

@@ -1,9 +1,9 @@
-//! Authorization of reads and of paths: RBAC on the mirror, exactly as of the position that the mirror has.
+//! Authorization of reads and of paths: RBAC and what nodes may read, on the mirror, exactly as of the position that the mirror has.
 
 use std::sync::Arc;
 
 use cox_mirror::{Mirror, Selected, Start, Watch, WatchQuery};
-use cox_objects::rbac::{Attributes, Decision, Index, MASTERS, Target, authorize};
+use cox_objects::rbac::{Attributes, Decision, Index, MASTERS, Target, authorize, authorize_node};
 use cox_objects::{Resource, Status, User};
 use parking_lot::Mutex;
 
@@ -37,7 +37,7 @@ impl Authorizer {
     /// # Errors
     /// 403 in Kubernetes' words.
     pub fn check(&self, user: &User, info: &Info) -> Result<(), Status> {
-        self.decide(&Attributes { user, verb: &info.verb, target: target(info) })
+        self.decide(&Attributes { user, verb: &info.verb, target: target(info) }, &info.selected_node)
     }
 
     /// Whether a user may act as another, for a request.
@@ -46,7 +46,8 @@ impl Authorizer {
     /// 403: who has none of the rights is told which of the finer verbs of newer versions (`impersonate-on:…`) the request would need;
     /// who has some is told the first that is missing.
     pub fn check_impersonation(&self, user: &User, rights: &[Right], info: &Info) -> Result<(), Status> {
-        let checks: Vec<Result<(), Status>> = rights.iter().map(|right| self.decide(&right.attributes(user))).collect();
+        let checks: Vec<Result<(), Status>> =
+            rights.iter().map(|right| self.decide(&right.attributes(user), "")).collect();
         let refused = checks.iter().filter(|check| check.is_err()).count();
         if refused > 0 && refused == checks.len() {
             let verb = format!("impersonate-on:user-info:{}", info.verb);
@@ -55,16 +56,21 @@ impl Authorizer {
         checks.into_iter().collect()
     }
 
-    fn decide(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+    fn decide(&self, attributes: &Attributes<'_>, selected_node: &str) -> Result<(), Status> {
         // Administrators need no index.
         if attributes.user.groups.iter().any(|group| group == MASTERS) {
             return Ok(());
         }
         let mut state = self.state.lock();
         state.catch_up(&self.mirror);
-        match authorize(&state.index, attributes) {
-            Decision { allowed: true, .. } => Ok(()),
-            Decision { reason, .. } => Err(attributes.forbidden(&reason)),
+        let by_role = authorize(&state.index, attributes);
+        if by_role.allowed {
+            return Ok(());
+        }
+        match authorize_node(&state.index, &self.mirror, attributes, selected_node) {
+            Some(Decision { allowed: true, .. }) => Ok(()),
+            Some(Decision { reason, .. }) if !reason.is_empty() => Err(attributes.forbidden(&reason)),
+            _ => Err(attributes.forbidden(&by_role.reason)),
         }
     }
 }

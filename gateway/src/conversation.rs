@@ -1,4 +1,4 @@
-//! Conversations with a node: logs, exec, attach and port-forward, between a client's HTTP and the bus.
+//! Conversations with a node: logs, exec, attach, port-forward and proxied HTTP, between a client's HTTP and the bus.
 //!
 //! Everything that can be refused is refused as HTTP before the protocol is switched: the node's stream is opened first. A client whose
 //! upgrade is refused repeats it as a plain POST, which goes through the same checks and ends in the same refusal.
@@ -7,6 +7,7 @@ mod exec;
 mod logs;
 mod pod;
 mod portforward;
+mod proxy;
 mod spdy;
 mod websocket;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cox_bus::StreamError;
 use cox_objects::Status;
+use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 
@@ -35,14 +37,12 @@ pub(crate) async fn connect(
     request: &Request,
     target: &Target,
     upgrade: OnUpgrade,
+    body: Option<Incoming>,
 ) -> Result<Answer, Status> {
     match target.subresource.as_str() {
         "exec" | "attach" if target.kind.plural == "pods" => exec::exec(gateway, request, target, upgrade).await,
         "portforward" if target.kind.plural == "pods" => portforward::forward(gateway, request, target, upgrade).await,
-        _ => {
-            crate::read::object(gateway, request, target).await?;
-            Err(Status::unavailable("proxying through the API server is not served"))
-        }
+        _ => proxy::proxy(gateway, request, target, upgrade, body).await,
     }
 }
 

@@ -17,8 +17,10 @@ use crate::shape::{self, Include, View};
 /// # Errors
 /// Whatever the client is to be told.
 pub(crate) async fn get(gateway: &Gateway, request: &Request, target: &Target) -> Result<Answer, Status> {
-    let object = object(gateway, request, target).await?;
+    permitted(gateway, request).await?;
+    // Before it is looked whether the object is there, since an error must be in a form that the client takes, too.
     let form = request.form(Offer::Objects)?;
+    let object = found(gateway, target)?;
     let view = View::new(&target.kind);
     if target.subresource == "scale" {
         let scale = cox_objects::scale::of(&object.value()).map_err(Status::internal)?;
@@ -32,6 +34,15 @@ pub(crate) async fn get(gateway: &Gateway, request: &Request, target: &Target) -
 /// # Errors
 /// 403, 404, 504.
 pub(crate) async fn object(gateway: &Gateway, request: &Request, target: &Target) -> Result<Object, Status> {
+    permitted(gateway, request).await?;
+    found(gateway, target)
+}
+
+/// Waits until the mirror is as new as a GET asks for, and decides whether it may be made.
+///
+/// # Errors
+/// 403, 504, 500 for a version that is none.
+pub(crate) async fn permitted(gateway: &Gateway, request: &Request) -> Result<(), Status> {
     let version = options::get(&request.query);
     match version {
         Ok(Version::NotOlderThan(revision)) => gateway.wait_for(revision).await?,
@@ -39,7 +50,10 @@ pub(crate) async fn object(gateway: &Gateway, request: &Request, target: &Target
         _ => drop(gateway.fence.pass().await?),
     }
     gateway.authorizer.check(&request.user, &request.info)?;
-    version?;
+    version.map(drop)
+}
+
+fn found(gateway: &Gateway, target: &Target) -> Result<Object, Status> {
     let key = Key::new(target.kind.resource.clone(), &target.namespace, &target.name);
     gateway.mirror.get(&key).ok_or_else(|| not_found(&target.kind, &target.name))
 }

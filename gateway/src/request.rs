@@ -17,6 +17,10 @@ pub struct Request {
     pub info: Info,
     /// The server as the client calls it (`host:port`).
     pub host: String,
+    /// Its path as it came, with its escapes.
+    pub raw_path: String,
+    /// Its query as it came; empty if there is none.
+    pub raw_query: String,
     /// Its parameters.
     pub query: Query,
     /// Its headers.

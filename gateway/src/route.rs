@@ -219,6 +219,8 @@ fn subresource_action(kind: &Kind, method: &Method, name: &str) -> Result<Action
         Method::PUT => Action::Update,
         Method::PATCH => Action::Patch,
         Method::DELETE => Action::Delete,
+        // What is proxied decides itself what it takes.
+        Method::HEAD | Method::OPTIONS if name == "proxy" => return Ok(Action::Connect),
         _ => return refused,
     };
     match subresource.verbs.iter().any(|v| v == action.verb()) {

@@ -114,11 +114,11 @@ async fn handle(
         Some(authority) => authority.to_string(),
         None => header(&headers, HOST).to_owned(),
     };
-    let body = match &route {
-        Ok(Route::Resource(target)) if target.action.is_write() => Some(incoming.into_body()),
-        _ => None,
-    };
-    let mut request = Request { method, info, host, query, headers, body: Bytes::new(), user, id, traceparent };
+    let (raw_path, raw_query) =
+        (incoming.uri().path().to_owned(), incoming.uri().query().unwrap_or_default().to_owned());
+    let mut body = Some(incoming.into_body());
+    let mut request =
+        Request { method, info, host, raw_path, raw_query, query, headers, body: Bytes::new(), user, id, traceparent };
     let target = match route {
         Ok(Route::Resource(target)) => target,
         other => {
@@ -127,7 +127,7 @@ async fn handle(
         }
     };
     label.resource = target.kind.plural.clone();
-    if let Some(body) = body {
+    if let Some(body) = body.take_if(|_| target.action.is_write()) {
         request.body = match read_body(body).await {
             Ok(body) => body,
             Err(status) => {
@@ -136,7 +136,7 @@ async fn handle(
             }
         };
     }
-    let answer = resource(gateway, &request, &target, upgrade).await;
+    let answer = resource(gateway, &request, &target, upgrade, body).await;
     // A watch or a conversation that has begun no longer counts as being answered.
     drop(turn);
     answer
@@ -162,13 +162,14 @@ async fn resource(
     request: &Request,
     target: &Target,
     upgrade: hyper::upgrade::OnUpgrade,
+    body: Option<Incoming>,
 ) -> Result<Answer, Status> {
     match target.action {
         Action::List => read::list::list(gateway, request, target).await,
         Action::Watch => watch::watch(gateway, request, target).await,
         Action::Get if target.subresource == "log" => conversation::logs(gateway, request, target).await,
         Action::Get => read::get(gateway, request, target).await,
-        Action::Connect => conversation::connect(gateway, request, target, upgrade).await,
+        Action::Connect => conversation::connect(gateway, request, target, upgrade, body).await,
         _ => write::write(gateway, request, target).await,
     }
 }

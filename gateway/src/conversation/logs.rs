@@ -30,7 +30,7 @@ pub(crate) async fn logs(gateway: &Gateway, request: &Request, target: &Target) 
     let mut hello = options(&request.query, &target.name)?;
     let pod = Pod::read(&object?)?;
     let container = pod.container(request.query.text("container"))?;
-    let Some(node) = pod.node() else { return Ok(answer::of_body(204, "text/plain", Body::empty())) };
+    let Some(node) = pod.node() else { return Ok(answer::nothing()) };
     hello.target = pod.target(&container);
     let mut lines = Lines {
         conversation: open(gateway, node, subject::LOGS, &hello).await?,

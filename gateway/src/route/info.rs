@@ -26,6 +26,8 @@ pub struct Info {
     pub subresource: String,
     /// The name that is authorized: of the path, or of a field selector `metadata.name=x`.
     pub name: String,
+    /// The node to whose pods a field selector `spec.nodeName=x` keeps a list or watch, or empty.
+    pub selected_node: String,
     /// The name in the path.
     pub path_name: String,
     /// What follows the subresource.
@@ -77,6 +79,7 @@ impl Info {
             resource: part(0),
             path_name: part(1),
             name: part(1),
+            selected_node: String::new(),
             subresource: part(2),
             rest: rest.iter().skip(3).map(|s| (*s).to_owned()).collect(),
             legacy_watch,
@@ -96,7 +99,9 @@ impl Info {
             }
         }
         if self.path_name.is_empty() && matches!(self.verb.as_str(), "list" | "watch" | "deletecollection") {
-            self.name = selected_name(query.text("fieldSelector")).unwrap_or_default();
+            let selector = query.text("fieldSelector");
+            self.name = selected("metadata.name", selector).unwrap_or_default();
+            self.selected_node = selected("spec.nodeName", selector).unwrap_or_default();
         }
     }
 
@@ -120,10 +125,11 @@ fn verb(method: &Method) -> &'static str {
     }
 }
 
-/// The name that a field selector asks for: RBAC rules with `resourceNames` allow such lists and watches.
-fn selected_name(selector: &str) -> Option<String> {
+/// The one value of a field that a selector asks for: RBAC rules with `resourceNames` allow lists and watches of one name, the rules of nodes
+/// those of a node's own pods.
+fn selected(field: &str, selector: &str) -> Option<String> {
     selector.split(',').find_map(|term| {
-        let value = term.strip_prefix("metadata.name=")?;
+        let value = term.strip_prefix(field)?.strip_prefix('=')?;
         let value = value.strip_prefix('=').unwrap_or(value);
         (!value.is_empty() && !value.contains(['/', '%', '\\'])).then(|| value.to_owned())
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use cox_bus::node::{ExecRequest, Exit, Frame};
+use cox_bus::node::{ExecRequest, Exit, Frame, PortForwardRequest};
 use cox_bus::{ApiReply, ApiRequest, CallError, StreamError, Verb, codec};
 use cox_gateway::backend::{Conversation, Sink, Source};
 use cox_gateway::{Backend, Check, Deps, Pki, Readiness, ServerNames, Serving, start};
@@ -117,7 +117,8 @@ impl Backend for Stored {
     }
 }
 
-/// The node: exec says its command and repeats its input, logs are two lines, a port repeats what it gets.
+/// The node: exec says its command and repeats its input, logs are two lines, port 8080 is a web server, any other port repeats what it
+/// gets.
 async fn talk(what: String, hello: Bytes, mut from: mpsc::Receiver<Bytes>, to: mpsc::Sender<Bytes>) {
     match what.as_str() {
         "exec" => {
@@ -135,6 +136,18 @@ async fn talk(what: String, hello: Bytes, mut from: mpsc::Receiver<Bytes>, to: m
         "logs" => {
             let _ = to.send(Bytes::from_static(b"one\n")).await;
             let _ = to.send(Bytes::from_static(b"two\n")).await;
+        }
+        _ if codec::decode::<PortForwardRequest>(&hello).unwrap().port == 8080 => {
+            let mut request = String::new();
+            while !request.contains("\r\n\r\n") {
+                request.push_str(std::str::from_utf8(&from.recv().await.unwrap()).unwrap());
+            }
+            let page = format!("<a href=\"/next\">{}</a>", request.lines().next().unwrap());
+            let answer = format!(
+                "HTTP/1.1 203 X\r\ncontent-type: text/html\r\nx-own: 1\r\ncontent-length: {}\r\n\r\n{page}",
+                page.len()
+            );
+            let _ = to.send(answer.into()).await;
         }
         _ => {
             while let Some(message) = from.recv().await {

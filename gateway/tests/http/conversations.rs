@@ -23,7 +23,7 @@ async fn cluster() -> Cluster {
     {
         let containers: Vec<Value> = containers.iter().map(|name| json!({ "name": name })).collect();
         let mut pod = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "namespace": "a", "uid": name},
-            "spec": {"containers": containers}});
+            "spec": {"containers": containers}, "status": {"podIP": "10.0.0.1"}});
         if !node.is_empty() {
             pod["spec"]["nodeName"] = json!(node);
         }
@@ -105,7 +105,8 @@ async fn logs() {
         (answer.text().as_str(), answer.headers["content-type"].to_str().unwrap()),
         ("one\ntwo\n", "text/plain")
     );
-    assert_eq!(cluster.get(&format!("{PODS}/q/log")).await.code, 204);
+    let nothing = cluster.get(&format!("{PODS}/q/log")).await;
+    assert_eq!((nothing.code, nothing.headers.get("content-type")), (204, None));
     for (query, code, text) in [
         ("tailLines=x", 400, "strconv.ParseInt: parsing \"x\": invalid syntax"),
         (
@@ -127,4 +128,31 @@ async fn logs() {
         let answer = cluster.get(&format!("{PODS}/p/log?{query}")).await;
         assert_eq!((answer.code, answer.json()["message"].as_str()), (code, Some(text)));
     }
+}
+
+#[tokio::test]
+async fn http_through_the_proxy() {
+    let cluster = cluster().await;
+    let answer = cluster.get(&format!("{PODS}/p:8080/proxy/a?b=c")).await;
+    let page = format!("<a href=\"{PODS}/p:8080/proxy/next\">GET /a?b=c HTTP/1.1</a>");
+    assert_eq!((answer.code, answer.text()), (203, page));
+    assert_eq!(answer.headers["x-own"], "1");
+    let posted = cluster.send(As::Admin, "DELETE", &format!("{PODS}/p:8080/proxy"), &[], "").await;
+    assert!(posted.text().ends_with("DELETE / HTTP/1.1</a>"), "{}", posted.text());
+    let bare = cluster.get(&format!("{PODS}/p:8080/proxy")).await;
+    assert_eq!((bare.code, &bare.headers["location"]), (301, &format!("{PODS}/p:8080/proxy/").parse().unwrap()));
+    // A port where no HTTP is spoken, and a node that is not there.
+    for name in ["p:81", "far"] {
+        let lost = cluster.get(&format!("{PODS}/{name}/proxy/")).await;
+        let message = lost.json()["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(lost.code, 503);
+        assert!(message.starts_with("error trying to reach service: "), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_is_in_a_form_that_the_client_takes() {
+    let cluster = cluster().await;
+    let answer = cluster.send(As::Admin, "GET", &format!("{PODS}/none"), &[("accept", "text/csv")], "").await;
+    assert_eq!((answer.code, answer.json()["reason"].as_str()), (406, Some("NotAcceptable")));
 }

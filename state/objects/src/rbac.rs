@@ -4,11 +4,13 @@ pub mod bootstrap;
 mod escalate;
 mod evaluate;
 mod index;
+mod node;
 mod rules;
 
 pub use escalate::{aggregate, check_escalation, rules_cover};
 pub use evaluate::{Attributes, Decision, Target, UserRules, authorize, rules_of};
 pub use index::Index;
+pub use node::authorize_node;
 pub use rules::{Binding, ReadError, RoleRef, Rule, Subject, aggregation_of, binding_of, rules_in};
 
 use std::ops::ControlFlow;

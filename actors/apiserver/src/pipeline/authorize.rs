@@ -8,8 +8,6 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::state::State;
 
-mod node;
-
 /// What somebody wants to do; a path, or a resource.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Asked<'a> {
@@ -94,12 +92,13 @@ fn refuse(state: &dyn State, user: &User, asked: &Asked<'_>) -> Result<(), Statu
 }
 
 fn decision(state: &dyn State, user: &User, asked: &Asked<'_>) -> Decision {
-    let by_role = rbac::authorize(&*state.rbac(), &asked.attributes(user));
+    let (view, request) = (state.rbac(), asked.attributes(user));
+    let by_role = rbac::authorize(&*view, &request);
     if by_role.allowed {
         return by_role;
     }
-    match node::authorize(state, user, asked) {
-        Some(decision) => decision,
-        None => by_role,
+    match rbac::authorize_node(&*view, state, &request, "") {
+        Some(decision) if decision.allowed || !decision.reason.is_empty() => decision,
+        _ => by_role,
     }
 }

@@ -47,7 +47,7 @@ pub struct Decision {
     pub reason: String,
 }
 
-/// Decides by roles and bindings alone (not by the node authorizer).
+/// Decides by roles and bindings alone (what nodes may do besides is [`super::authorize_node`]'s).
 pub fn authorize(view: &dyn RbacView, request: &Attributes<'_>) -> Decision {
     if request.user.groups.iter().any(|group| group == MASTERS) {
         return Decision { allowed: true, reason: String::new() };
@@ -103,7 +103,7 @@ fn visit_rules(
 }
 
 impl Attributes<'_> {
-    fn is_allowed_by(&self, rule: &Rule) -> bool {
+    pub(super) fn is_allowed_by(&self, rule: &Rule) -> bool {
         match self.target {
             Target::Resource { group, resource, subresource, name, .. } => {
                 rule.allows(self.verb, group, resource, subresource, name)
