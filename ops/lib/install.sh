@@ -96,7 +96,7 @@ install_for_checks() {
 # Versions: of what is wanted, what is there, and what apt would install.
 version_at_least() { [ -n "$1" ] && [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 wanted_rust() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
-found_rust() { { cargo --version && rustc --version; } 2>/dev/null | cut -d ' ' -f 2 | sort -V | head -n 1; }
+found_rust() { { cargo --version && rustc --version; } 2>/dev/null | cut -d ' ' -f 2 | sort -V | head -n 1 || true; }
 candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: \([0-9][0-9.]*\).*/\1/p'; }
 owner() { dpkg-query -S "$(command -v "$1")" 2>/dev/null | cut -d : -f 1; }
 
