@@ -37,6 +37,7 @@ mod recovery;
 mod sandboxes;
 mod seccomp;
 mod snapshot;
+mod table;
 mod terminal;
 mod user;
 mod watch;
@@ -158,7 +159,6 @@ impl OciRuntime {
         if let Some(missing) = network.missing() {
             return Err(OpenError::Runtime(io::Error::new(io::ErrorKind::NotFound, missing)));
         }
-        network.masquerade().await.map_err(io("make the translation table"))?;
         let core = Arc::new(Core {
             images: Arc::new(ImageStore::open(&config.images_dir)?),
             command,

@@ -1,7 +1,8 @@
-//! Sandboxes' networks through CNI plugins, and the translation of what leaves the cluster.
+//! Sandboxes' networks: CNI plugins connect them, the node's own nftables table translates.
 
+use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -9,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 use super::command::in_path;
+use super::table::{self, Forwards};
 use crate::config::NetworkConfig;
 use crate::port::error::SandboxError;
-use crate::port::sandbox::{PortMapping, SandboxId};
+use crate::port::sandbox::{PortMapping, Sandbox, SandboxId};
 use crate::sys;
 
 /// The interface's name inside a sandbox.
@@ -24,20 +27,21 @@ const INTERFACE: &str = "eth0";
 pub(super) struct Attachment {
     pub(super) container: String,
     pub(super) netns: PathBuf,
-    pub(super) ports: Vec<PortMapping>,
 }
 
 /// The node's network.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Network {
     config: NetworkConfig,
     /// Where the addresses in use are noted.
     addresses: PathBuf,
+    /// What the table is made from: each change writes the whole anew.
+    forwards: Mutex<Forwards>,
 }
 
 impl Network {
     pub(super) fn new(config: NetworkConfig, run_dir: &Path) -> Self {
-        Self { config, addresses: run_dir.join("addresses") }
+        Self { config, addresses: run_dir.join("addresses"), forwards: Mutex::default() }
     }
 
     /// What is missing on this machine, if anything.
@@ -58,20 +62,35 @@ impl Network {
         self.config.plugin_dirs.iter().map(|dir| dir.join(name)).find(|path| path.is_file())
     }
 
-    /// Connects a sandbox and gives its addresses. After a failure everything is undone by [`Self::remove`].
-    pub(super) async fn add(&self, attachment: &Attachment) -> Result<Vec<IpAddr>, SandboxError> {
+    /// Connects a sandbox, leads ports of the host to it, and gives its addresses. After a failure everything is undone by
+    /// [`Self::remove`].
+    pub(super) async fn add(
+        &self,
+        attachment: &Attachment,
+        ports: &[PortMapping],
+    ) -> Result<Vec<IpAddr>, SandboxError> {
         let result = self.call("ADD", attachment, &self.bridge()).await?;
         let addresses = parse_addresses(&result).map_err(|reason| failed("bridge", "ADD", reason))?;
-        if !attachment.ports.is_empty() {
-            self.call("ADD", attachment, &portmap(attachment, &result)).await?;
+        if let (Some(address), false) = (primary(&addresses), ports.is_empty()) {
+            let io = |e: io::Error| SandboxError::Io { attempt: "lead ports of the host to it".to_owned(), source: e };
+            self.route_loopback().map_err(io)?;
+            let mut forwards = self.forwards.lock().await;
+            forwards.insert(attachment.container.clone(), (address, ports.to_vec()));
+            nft(&table::replacement(&self.config, &forwards)).await.map_err(io)?;
         }
         Ok(addresses)
     }
 
     /// Disconnects a sandbox. Fine if it is not connected, or half.
     pub(super) async fn remove(&self, attachment: &Attachment) -> Result<(), SandboxError> {
-        if !attachment.ports.is_empty() {
-            self.call("DEL", attachment, &portmap(attachment, &Value::Null)).await?;
+        {
+            let mut forwards = self.forwards.lock().await;
+            if forwards.remove(&attachment.container).is_some() {
+                nft(&table::replacement(&self.config, &forwards)).await.map_err(|source| SandboxError::Io {
+                    attempt: "take the host's ports from it".to_owned(),
+                    source,
+                })?;
+            }
         }
         self.call("DEL", attachment, &self.bridge()).await.map(drop)
     }
@@ -134,28 +153,26 @@ impl Network {
         Err(failed(reason))
     }
 
-    /// The table that translates what leaves the cluster for elsewhere.
-    fn table(&self) -> String {
-        format!("{}-masq", self.config.bridge)
+    /// Connections of the host to its own loopback address are led over the bridge as well.
+    fn route_loopback(&self) -> io::Result<()> {
+        let file = format!("/proc/sys/net/ipv4/conf/{}/route_localnet", self.config.bridge);
+        fs::write(&file, "1").map_err(|e| io::Error::new(e.kind(), format!("{file}: {e}")))
     }
 
-    /// Makes (again) the translation of source addresses for what leaves the cluster's own network.
-    pub(super) async fn masquerade(&self) -> io::Result<()> {
-        let (table, c) = (self.table(), &self.config);
-        // Declared first, so that deleting it never fails: the whole is one transaction.
-        let rules = format!(
-            "table ip {table} {{}}\ndelete table ip {table}\ntable ip {table} {{\n  chain out {{\n    \
-             type nat hook postrouting priority srcnat; policy accept;\n    ip saddr {} ip daddr != {} \
-             ip daddr != 224.0.0.0/4 masquerade\n  }}\n}}\n",
-            c.subnet, c.cluster_subnet
-        );
-        nft(&rules).await
+    /// Makes the table (again), with the ports of the sandboxes that are there already.
+    pub(super) async fn translate<'a>(&self, sandboxes: impl IntoIterator<Item = &'a Sandbox>) -> io::Result<()> {
+        let mut forwards = self.forwards.lock().await;
+        *forwards = sandboxes
+            .into_iter()
+            .filter(|s| !s.spec.ports.is_empty())
+            .filter_map(|s| Some((s.spec.id.0.clone(), (primary(&s.addresses)?, s.spec.ports.clone()))))
+            .collect();
+        nft(&table::replacement(&self.config, &forwards)).await
     }
 
     /// Removes the bridge and the translation. Fine if they are not there.
     pub(super) async fn down(&self) -> io::Result<()> {
-        let table = self.table();
-        nft(&format!("table ip {table} {{}}\ndelete table ip {table}\n")).await?;
+        nft(&table::removal(&self.config)).await?;
         if Path::new("/sys/class/net").join(&self.config.bridge).exists() {
             sys::set_interface_up(&self.config.bridge, false)?;
             sys::delete_bridge(&self.config.bridge)?;
@@ -168,30 +185,12 @@ fn failed(plugin: &str, command: &'static str, reason: String) -> SandboxError {
     SandboxError::Network { plugin: plugin.to_owned(), command, reason }
 }
 
-fn portmap(attachment: &Attachment, previous: &Value) -> Value {
-    let mappings: Vec<Value> = attachment
-        .ports
-        .iter()
-        .map(|p| {
-            let mut mapping =
-                json!({"hostPort": p.host_port, "containerPort": p.container_port, "protocol": p.protocol});
-            if let (Some(ip), Some(mapping)) = (p.host_ip, mapping.as_object_mut()) {
-                mapping.insert("hostIP".to_owned(), json!(ip));
-            }
-            mapping
-        })
-        .collect();
-    let mut conf = json!({
-        "cniVersion": "0.4.0",
-        "name": "ports",
-        "type": "portmap",
-        "snat": true,
-        "runtimeConfig": {"portMappings": mappings},
-    });
-    if let (false, Some(conf)) = (previous.is_null(), conf.as_object_mut()) {
-        conf.insert("prevResult".to_owned(), previous.clone());
-    }
-    conf
+/// The address that ports of the host lead to.
+fn primary(addresses: &[IpAddr]) -> Option<Ipv4Addr> {
+    addresses.iter().find_map(|address| match address {
+        IpAddr::V4(v4) => Some(*v4),
+        IpAddr::V6(_) => None,
+    })
 }
 
 /// The addresses of a CNI result (spec, "Success"), in its order.
@@ -223,14 +222,13 @@ async fn nft(rules: &str) -> io::Result<()> {
 }
 
 /// The attachment of a sandbox.
-pub(super) fn attachment(id: &SandboxId, netns: &Path, ports: &[PortMapping]) -> Attachment {
-    Attachment { container: id.0.clone(), netns: netns.to_owned(), ports: ports.to_vec() }
+pub(super) fn attachment(id: &SandboxId, netns: &Path) -> Attachment {
+    Attachment { container: id.0.clone(), netns: netns.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::port::sandbox::Protocol;
 
     #[test]
     fn addresses_are_read_in_order() {
@@ -241,22 +239,5 @@ mod tests {
         );
         assert!(parse_addresses(&json!({})).is_err());
         assert!(parse_addresses(&json!({"ips": [{"address": "nonsense"}]})).is_err());
-    }
-
-    #[test]
-    fn port_mappings_go_to_the_plugin_as_it_wants_them() {
-        let port = PortMapping {
-            host_port: 8080,
-            container_port: 80,
-            protocol: Protocol::Udp,
-            host_ip: Some("127.0.0.1".parse().unwrap()),
-        };
-        let a = attachment(&SandboxId("s".into()), Path::new("/ns"), &[port]);
-        let conf = portmap(&a, &json!({"ips": []}));
-        assert_eq!(
-            conf["runtimeConfig"]["portMappings"],
-            json!([{"hostPort": 8080, "containerPort": 80, "protocol": "udp", "hostIP": "127.0.0.1"}])
-        );
-        assert!(conf.get("prevResult").is_some());
     }
 }

@@ -49,6 +49,7 @@ pub(super) async fn recover(core: &Arc<Core>) -> io::Result<()> {
             }
         }
     }
+    let (mut whole, mut cut_off) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(core.config.run_dir.join("sandboxes"))?.flatten() {
         let folder = entry.path();
         match files::read_json::<Sandbox>(&folder.join(sandboxes::STATE))? {
@@ -57,14 +58,19 @@ pub(super) async fn recover(core: &Arc<Core>) -> io::Result<()> {
                 if sandbox.netns.as_ref().is_some_and(|file| !is_namespace(file)) {
                     sandbox.state = SandboxState::Stopped;
                 }
-                let entry = Entry { folder, sandbox: Mutex::new(sandbox.clone()) };
-                core.sandboxes.lock().insert(sandbox.spec.id, Arc::new(entry));
+                whole.push((folder, sandbox));
             }
-            None => {
-                tracing::info!(folder = %folder.display(), "undoing a sandbox whose creation was cut off");
-                core.unmake_sandbox(&folder).await.map_err(io::Error::other)?;
-            }
+            None => cut_off.push(folder),
         }
+    }
+    core.network.translate(whole.iter().map(|(_, s)| s).filter(|s| s.state == SandboxState::Ready)).await?;
+    for (folder, sandbox) in whole {
+        let entry = Entry { folder, sandbox: Mutex::new(sandbox.clone()) };
+        core.sandboxes.lock().insert(sandbox.spec.id, Arc::new(entry));
+    }
+    for folder in cut_off {
+        tracing::info!(folder = %folder.display(), "undoing a sandbox whose creation was cut off");
+        core.unmake_sandbox(&folder).await.map_err(io::Error::other)?;
     }
     Ok(())
 }

@@ -120,9 +120,9 @@ impl Core {
         let netns = (!spec.host.network).then(|| folder.join("ns/net"));
         let connect = async {
             let Some(netns) = &netns else { return Ok(Vec::new()) };
-            let attachment = attachment(&spec.id, netns, &spec.ports);
+            let attachment = attachment(&spec.id, netns);
             files::write_json(&folder.join(ATTACHMENT), &attachment, false).map_err(sandbox_io("note the network"))?;
-            self.network.add(&attachment).await
+            self.network.add(&attachment, &spec.ports).await
         };
         let bound = async {
             let (cgroups, path) = (self.cgroups.clone(), self.sandbox_cgroup(&spec.cgroup_parent));

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use cox_runtime::{
-    ContainerSpec, ContainerState, ExecOutcome, ExitReason, HostNamespaces, Mount, MountSource, PortMapping,
-    Propagation, Protocol, Resources, Runtime, SandboxSpec, SeccompProfile, Security, UserSpec,
+    ContainerSpec, ContainerState, ExecOutcome, ExitReason, HostNamespaces, Mount, MountSource, Propagation, Resources,
+    Runtime, SandboxSpec, SeccompProfile, Security, UserSpec,
 };
 
 use crate::world::{DEADLINE, World, eventually, shell};
@@ -134,39 +134,6 @@ async fn containers_of_a_sandbox_may_share_their_processes() {
     let seen = world.exec_sync(&two, &list, DEADLINE).await.unwrap();
     let seen = String::from_utf8(seen.output).unwrap();
     assert!(!seen.contains("sleep 333") && seen.contains("sleep 555"), "{seen}");
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sandboxes_reach_each_other_and_are_reached_by_port() {
-    let world = World::new().await;
-    let host_port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mapping = PortMapping { host_port, container_port: 8080, protocol: Protocol::Tcp, host_ip: None };
-    let spec = SandboxSpec { ports: vec![mapping], ..world.sandbox_spec("server") };
-    let made = world.create_sandbox(spec).await.unwrap();
-    world.run(&made.spec.id, "while :; do echo hello | nc -l -p 8080; done").await;
-    let other = world.ready("client").await;
-    let client = world.run(&other, "sleep 1000").await;
-    let address = made.addresses[0];
-    let ask = ["sh", "-c", &format!("nc -w 2 {address} 8080 </dev/null")].map(str::to_owned);
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let answer = world.exec_sync(&client, &ask, DEADLINE).await.unwrap();
-        if answer.output == b"hello\n" {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{answer:?}");
-    }
-    let ask = |to: std::net::SocketAddr| {
-        let mut text = String::new();
-        if let Ok(mut stream) = std::net::TcpStream::connect_timeout(&to, Duration::from_secs(2)) {
-            stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-            let _ = std::io::Read::read_to_string(&mut stream, &mut text);
-        }
-        text == "hello\n"
-    };
-    let gateway = world.config.network.gateway();
-    eventually("the host's port answers", || ask((gateway, host_port).into())).await;
     world.end().await;
 }
 

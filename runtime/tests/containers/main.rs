@@ -10,6 +10,7 @@
 mod conformance;
 mod image;
 mod lifecycle;
+mod network;
 mod recovery;
 mod streams;
 mod world;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,9 @@ impl World {
         assert!(!mounts.contains(&here), "mounts are left: {mounts}");
         let bridge = &self.config.network.bridge;
         assert!(!PathBuf::from("/sys/class/net").join(bridge).exists(), "the bridge is left");
+        let tables = Command::new("nft").args(["list", "tables"]).output().unwrap();
+        let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+        assert!(!tables.contains(&format!(" {bridge}-")), "a table is left: {tables}");
         eventually("no monitor is left", || {
             let is_ours = |e: fs::DirEntry| {
                 fs::read_to_string(e.path().join("cmdline")).is_ok_and(|c| c.contains(&here) && c.contains(MONITOR))
