@@ -75,7 +75,7 @@ pub enum OpenError {
     #[error(transparent)]
     Images(#[from] ImageError),
     /// The machine.
-    #[error("{attempt}: {source}")]
+    #[error("{attempt}")]
     Io {
         /// What was attempted on what.
         attempt: String,
