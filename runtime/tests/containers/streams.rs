@@ -76,16 +76,16 @@ async fn exec_with_a_terminal() {
     let sandbox = world.ready("tty").await;
     let id = world.run(&sandbox, "sleep 1000").await;
     let size = Some(TerminalSize { width: 100, height: 40 });
-    let options = ExecOptions { tty: true, size, ..exec("stty size; read x; stty size; echo got $x; exit 4") };
+    let sized = |size| format!("until [ \"$(stty size)\" = '{size}' ]; do :; done; echo is {size}");
+    let script = format!("{}; {}; read x; echo got $x; exit 4", sized("40 100"), sized("33 77"));
+    let options = ExecOptions { tty: true, size, ..exec(&script) };
     let mut session = world.exec(&id, options).await.unwrap();
     assert!(session.stderr.is_none());
-    until(&mut session, "40 100").await;
+    until(&mut session, "is 40 100").await;
     session.resize.as_ref().unwrap().send(TerminalSize { width: 77, height: 33 }).await.unwrap();
-    // The size goes its own way: it is there before a person could type.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    until(&mut session, "is 33 77").await;
     session.stdin.as_mut().unwrap().write_all(b"it\n").await.unwrap();
-    let seen = until(&mut session, "got it").await;
-    assert!(seen.contains("33 77"), "{seen}");
+    until(&mut session, "got it").await;
     assert_eq!(timeout(DEADLINE, session.outcome).await.unwrap().unwrap(), ExecOutcome::Exited(4));
     let missing = ExecOptions { command: vec!["nope".into()], tty: true, stdout: true, ..ExecOptions::default() };
     let refused = match world.exec(&id, missing).await {
