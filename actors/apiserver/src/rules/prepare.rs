@@ -14,8 +14,9 @@ pub(super) fn create(kind: &Kind, object: &mut Value, now: &str) {
         ("", "Service") => return service::prepare_create(object),
         ("", "Namespace") => return cluster::namespace::prepare_create(object),
         ("", "ServiceAccount") => config::prepare_account(object),
-        ("", "ReplicationController") => return workloads::controller::prepare_create(object),
-        ("apps", "ReplicaSet") => return workloads::replica_set::prepare_create(object),
+        ("", "ReplicationController") | ("apps", "ReplicaSet") => {
+            return workloads::replica_set::prepare_create(object);
+        }
         ("apps", "Deployment") => return workloads::deployment::prepare_create(object),
         ("apps", "DaemonSet") => workloads::daemon_set::prepare_create(object),
         ("batch", "Job") => workloads::batch::job::prepare_create(object),

@@ -12,41 +12,31 @@ use super::read::{Fill, Read};
 /// Resources that have a meaning in a container's requests and limits without a domain.
 const CONTAINER: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
-/// Other resources that have a meaning without a domain, in quotas and volumes.
-const STANDARD: [&str; 20] = [
+/// What pods use, as a quota names it without a domain.
+pub(crate) const COMPUTE: [&str; 10] = [
+    "pods",
+    "cpu",
+    "memory",
+    "ephemeral-storage",
     "requests.cpu",
     "requests.memory",
     "requests.ephemeral-storage",
     "limits.cpu",
     "limits.memory",
     "limits.ephemeral-storage",
-    "pods",
-    "resourcequotas",
-    "services",
-    "replicationcontrollers",
-    "secrets",
-    "configmaps",
-    "persistentvolumeclaims",
-    "storage",
-    "requests.storage",
-    "services.nodeports",
-    "services.loadbalancers",
-    "cpu",
-    "memory",
-    "ephemeral-storage",
 ];
 
-/// Resources that are counted, so that a fraction makes no sense.
-const INTEGER: [&str; 9] = [
-    "pods",
+/// What a namespace holds, as a quota names it without a domain: all of it counted, but for the storage that is asked for.
+pub(crate) const OBJECTS: [&str; 9] = [
     "resourcequotas",
     "services",
     "replicationcontrollers",
     "secrets",
-    "configmaps",
     "persistentvolumeclaims",
+    "configmaps",
     "services.nodeports",
     "services.loadbalancers",
+    "requests.storage",
 ];
 
 /// Writes the quantities of a list as Kubernetes prints them, rounded up to thousandths.
@@ -268,9 +258,13 @@ pub(crate) fn resource_name(errors: &mut Errors, resource: &str, path: &Path) {
     let found = name::is_label_key(resource);
     if !found.is_empty() {
         super::check::texts(errors, path, resource, found);
-    } else if !resource.contains('/') && !STANDARD.contains(&resource) && !resource.starts_with("hugepages-") {
+    } else if !resource.contains('/') && !is_standard(resource) && !resource.starts_with("hugepages-") {
         errors.push(FieldError::invalid(path, resource, "must be a standard resource type or fully qualified"));
     }
+}
+
+fn is_standard(resource: &str) -> bool {
+    COMPUTE.contains(&resource) || OBJECTS.contains(&resource) || resource == "storage"
 }
 
 /// Whether the resource is Kubernetes' own, not a device plugin's.
@@ -287,7 +281,9 @@ pub(crate) fn is_extended(resource: &str) -> bool {
 
 /// Whether the resource comes in whole units only.
 pub(crate) fn is_integer(resource: &str) -> bool {
-    INTEGER.contains(&resource) || is_extended(resource)
+    // The counted ones: a fraction of them makes no sense.
+    let counted = resource == "pods" || (OBJECTS.contains(&resource) && resource != "requests.storage");
+    counted || is_extended(resource)
 }
 
 /// The amount of a resource: not negative, whole where it is counted.

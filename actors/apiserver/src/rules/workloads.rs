@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod controller;
+mod counts;
 pub(crate) mod daemon_set;
 pub(crate) mod deployment;
 pub(crate) mod disruption;

@@ -164,22 +164,18 @@ fn named_by(key: &Key, pod: &Value) -> BTreeSet<Key> {
         names.add(Resource::SECRETS, text(secret, "/name"));
     }
     for volume in each(pod, "/spec/volumes") {
-        names.add(Resource::SECRETS, text(volume, "/secret/secretName"));
-        names.add(Resource::CONFIGMAPS, text(volume, "/configMap/name"));
+        names.add_either(volume, "/secret/secretName", "/configMap/name");
         for source in each(volume, "/projected/sources") {
-            names.add(Resource::SECRETS, text(source, "/secret/name"));
-            names.add(Resource::CONFIGMAPS, text(source, "/configMap/name"));
+            names.add_either(source, "/secret/name", "/configMap/name");
         }
     }
     for list in ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"] {
         for container in each(pod, list) {
             for env in each(container, "/env") {
-                names.add(Resource::SECRETS, text(env, "/valueFrom/secretKeyRef/name"));
-                names.add(Resource::CONFIGMAPS, text(env, "/valueFrom/configMapKeyRef/name"));
+                names.add_either(env, "/valueFrom/secretKeyRef/name", "/valueFrom/configMapKeyRef/name");
             }
             for from in each(container, "/envFrom") {
-                names.add(Resource::SECRETS, text(from, "/secretRef/name"));
-                names.add(Resource::CONFIGMAPS, text(from, "/configMapRef/name"));
+                names.add_either(from, "/secretRef/name", "/configMapRef/name");
             }
         }
     }
@@ -192,6 +188,12 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
+    /// The Secret or the ConfigMap that something takes its data from.
+    fn add_either(&mut self, from: &Value, secret: &str, config_map: &str) {
+        self.add(Resource::SECRETS, text(from, secret));
+        self.add(Resource::CONFIGMAPS, text(from, config_map));
+    }
+
     fn add(&mut self, resource: Resource, name: &str) {
         if !name.is_empty() {
             self.keys.insert(Key::new(resource, self.namespace, name));

@@ -197,6 +197,19 @@ impl<'a> Decoder<'a> {
     }
 
     fn map(&mut self, inner: &Shape, mut entries: Map<String, Value>) -> Result<Map<String, Value>, SyntaxError> {
+        self.entries(|own, key| {
+            let value = own.value(inner, None)?.unwrap_or_else(|| zero::zero(inner));
+            entries.insert(key, value);
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
+    /// Reads an object whose keys are not fields: `value` reads the value of each key. Notes duplicate keys.
+    fn entries(
+        &mut self,
+        mut value: impl FnMut(&mut Self, String) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
         self.reader.open()?;
         let mut seen = std::collections::HashSet::new();
         let mut first = true;
@@ -206,11 +219,10 @@ impl<'a> Decoder<'a> {
             if !seen.insert(key.clone()) {
                 self.find("duplicate");
             }
-            let value = self.value(inner, None)?.unwrap_or_else(|| zero::zero(inner));
-            entries.insert(key, value);
+            value(self, key)?;
             self.path.truncate(length);
         }
-        Ok(entries)
+        Ok(())
     }
 
     fn list(&mut self, inner: &Shape) -> Result<Vec<Value>, SyntaxError> {
@@ -295,7 +307,7 @@ impl<'a> Decoder<'a> {
     /// Passes over a value of no type, noting duplicate keys.
     fn untyped(&mut self) -> Result<(), SyntaxError> {
         match self.reader.peek()? {
-            Kind::Object => drop(self.map_untyped()?),
+            Kind::Object => self.entries(|own, _| own.untyped())?,
             Kind::Array => {
                 self.reader.open()?;
                 let mut index = 0;
@@ -308,22 +320,6 @@ impl<'a> Decoder<'a> {
                 }
             }
             _ => drop(self.reader.skip()?),
-        }
-        Ok(())
-    }
-
-    fn map_untyped(&mut self) -> Result<(), SyntaxError> {
-        self.reader.open()?;
-        let mut seen = std::collections::HashSet::new();
-        let mut first = true;
-        while let Some(key) = self.reader.key(first)? {
-            first = false;
-            let length = self.enter(&key);
-            if !seen.insert(key) {
-                self.find("duplicate");
-            }
-            self.untyped()?;
-            self.path.truncate(length);
         }
         Ok(())
     }

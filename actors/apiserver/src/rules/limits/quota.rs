@@ -16,29 +16,6 @@ const SCOPES: [&str; 7] = [
     "CrossNamespacePodAffinity",
     "VolumeAttributesClass",
 ];
-const COMPUTE: [&str; 10] = [
-    "pods",
-    "cpu",
-    "memory",
-    "ephemeral-storage",
-    "requests.cpu",
-    "requests.memory",
-    "requests.ephemeral-storage",
-    "limits.cpu",
-    "limits.memory",
-    "limits.ephemeral-storage",
-];
-const OBJECTS: [&str; 9] = [
-    "resourcequotas",
-    "services",
-    "replicationcontrollers",
-    "secrets",
-    "persistentvolumeclaims",
-    "configmaps",
-    "services.nodeports",
-    "services.loadbalancers",
-    "requests.storage",
-];
 
 /// Defaults: amounts as Kubernetes prints them.
 pub(crate) fn defaults(object: &mut Value) {
@@ -68,14 +45,16 @@ pub(crate) fn validate(errors: &mut Errors, object: &Value) {
 }
 
 fn is_standard(resource: &str) -> bool {
-    COMPUTE.contains(&resource) || OBJECTS.contains(&resource) || resource.starts_with("requests.hugepages-")
+    resources::COMPUTE.contains(&resource)
+        || resources::OBJECTS.contains(&resource)
+        || resource.starts_with("requests.hugepages-")
 }
 
 fn applies(scope: &str, resource: &str) -> bool {
     match scope {
         "BestEffort" => resource == "pods",
         "VolumeAttributesClass" => matches!(resource, "persistentvolumeclaims" | "requests.storage"),
-        _ => COMPUTE.contains(&resource),
+        _ => resources::COMPUTE.contains(&resource),
     }
 }
 

@@ -1,11 +1,11 @@
 //! ReplicationControllers.
 
 use cox_objects::{FieldError, Path};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::check::{self, Errors};
+use super::super::pod;
 use super::super::read::{Fill, Read};
-use super::super::{meta, pod};
 use super::{replica_set, template};
 
 /// Defaults: labels and selector are the template's labels.
@@ -24,12 +24,6 @@ pub(crate) fn defaults(object: &mut Value) {
     if let Some(own) = spec.inner("template") {
         pod::defaults::template(own);
     }
-}
-
-/// A new controller has no status of its own.
-pub(crate) fn prepare_create(object: &mut Value) {
-    meta::first_generation(object);
-    object.set("status", json!({"replicas": 0}));
 }
 
 /// The spec.

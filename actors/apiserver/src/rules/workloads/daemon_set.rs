@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::check::{self, Errors};
 use super::super::read::{Fill, Read, same};
 use super::super::{pod, print};
-use super::{deployment, template};
+use super::{counts, deployment, template};
 
 /// The annotation in which `apps/v1` keeps the generation of the template.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -67,13 +67,7 @@ fn strategy(errors: &mut Errors, strategy: &Value, path: &Path) {
         "OnDelete" => {}
         "RollingUpdate" if !strategy.has("rollingUpdate") => errors.push(FieldError::required(&at, "")),
         "RollingUpdate" => rolling(errors, strategy.at("rollingUpdate"), &at),
-        _ => {
-            let shown =
-                print::internal(strategy, &[("Type", "type", "\"\""), ("RollingUpdate", "rollingUpdate", "null")]);
-            let mut error = FieldError::not_supported(path, "", &["RollingUpdate", "OnDelete"]);
-            error.body = error.body.replacen("\"\"", &shown, 1);
-            errors.push(error);
-        }
+        _ => deployment::unknown_strategy(errors, strategy, path, &["RollingUpdate", "OnDelete"]),
     }
 }
 
@@ -102,8 +96,7 @@ pub(crate) fn validate_update(errors: &mut Errors, subresource: &str, object: &V
         return;
     }
     validate(errors, object);
-    let path = Path::new("spec").child("selector");
-    check::immutable(errors, &path, object.at("spec").at("selector"), old.at("spec").at("selector"));
+    template::same_selector(errors, object, old);
 }
 
 fn status(errors: &mut Errors, status: &Value, old: &Value) {
@@ -120,5 +113,5 @@ fn status(errors: &mut Errors, status: &Value, old: &Value) {
     ] {
         check::non_negative(errors, &path.child(field), status.int(field));
     }
-    deployment::collisions(errors, status, old, &path);
+    counts::collisions(errors, status, old, &path);
 }

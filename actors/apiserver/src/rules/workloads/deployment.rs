@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::check::{self, Errors};
 use super::super::read::{Fill, Read};
 use super::super::{meta, pod, print};
-use super::{replica_set, template};
+use super::{counts, replica_set, template};
 
 /// Defaults of the strategy, the history and the template.
 pub(crate) fn defaults(object: &mut Value) {
@@ -67,14 +67,16 @@ fn strategy(errors: &mut Errors, strategy: &Value, path: &Path) {
                 rolling(errors, strategy.at("rollingUpdate"), &at);
             }
         }
-        _ => {
-            let shown =
-                print::internal(strategy, &[("Type", "type", "\"\""), ("RollingUpdate", "rollingUpdate", "null")]);
-            let mut error = FieldError::not_supported(path, "", &["Recreate", "RollingUpdate"]);
-            error.body = error.body.replacen("\"\"", &shown, 1);
-            errors.push(error);
-        }
+        _ => unknown_strategy(errors, strategy, path, &["Recreate", "RollingUpdate"]),
     }
+}
+
+/// A strategy that is none of these; the message shows it whole.
+pub(super) fn unknown_strategy(errors: &mut Errors, strategy: &Value, path: &Path, known: &[&str]) {
+    let shown = print::internal(strategy, &[("Type", "type", "\"\""), ("RollingUpdate", "rollingUpdate", "null")]);
+    let mut error = FieldError::not_supported(path, "", known);
+    error.body = error.body.replacen("\"\"", &shown, 1);
+    errors.push(error);
 }
 
 /// How far a rolling update may go at once: not nowhere.
@@ -105,13 +107,11 @@ pub(crate) fn validate_update(errors: &mut Errors, subresource: &str, object: &V
         return;
     }
     validate(errors, object);
-    let path = Path::new("spec").child("selector");
-    check::immutable(errors, &path, object.at("spec").at("selector"), old.at("spec").at("selector"));
+    template::same_selector(errors, object, old);
 }
 
 fn status(errors: &mut Errors, status: &Value, old: &Value) {
     let path = Path::new("status");
-    let count = |field: &str| status.int(field).unwrap_or(0);
     for field in [
         "observedGeneration",
         "replicas",
@@ -122,25 +122,6 @@ fn status(errors: &mut Errors, status: &Value, old: &Value) {
     ] {
         check::non_negative(errors, &path.child(field), status.int(field));
     }
-    for field in ["updatedReplicas", "readyReplicas", "availableReplicas"] {
-        if count(field) > count("replicas") {
-            let detail = "cannot be greater than status.replicas";
-            errors.push(FieldError::invalid(&path.child(field), count(field), detail));
-        }
-    }
-    if count("availableReplicas") > count("readyReplicas") {
-        let detail = "cannot be greater than readyReplicas";
-        errors.push(FieldError::invalid(&path.child("availableReplicas"), count("availableReplicas"), detail));
-    }
-    collisions(errors, status, old, &path);
-}
-
-/// The count of hash collisions only goes up.
-pub(super) fn collisions(errors: &mut Errors, status: &Value, old: &Value, path: &Path) {
-    let at = path.child("collisionCount");
-    let new = status.int("collisionCount");
-    check::non_negative(errors, &at, new);
-    if old.int("collisionCount").is_some_and(|before| new.is_none_or(|n| n < before)) {
-        errors.push(FieldError::invalid(&at, new.unwrap_or(0), "cannot be decremented"));
-    }
+    counts::fit(errors, status, &["updatedReplicas", "readyReplicas", "availableReplicas"], &path);
+    counts::collisions(errors, status, old, &path);
 }

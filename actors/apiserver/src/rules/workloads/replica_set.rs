@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::check::{self, Errors};
 use super::super::read::{Fill, Read};
 use super::super::{meta, pod, selector};
-use super::template;
+use super::{counts, template};
 
 /// Defaults: one replica, the template's.
 pub(crate) fn defaults(object: &mut Value) {
@@ -15,7 +15,7 @@ pub(crate) fn defaults(object: &mut Value) {
     pod::defaults::template(spec.object("template"));
 }
 
-/// A new set has no status of its own.
+/// A new ReplicaSet or ReplicationController has no status of its own.
 pub(crate) fn prepare_create(object: &mut Value) {
     meta::first_generation(object);
     object.set("status", json!({"replicas": 0}));
@@ -52,26 +52,15 @@ pub(crate) fn validate_update(errors: &mut Errors, subresource: &str, object: &V
         return;
     }
     validate(errors, object);
-    let path = Path::new("spec").child("selector");
-    check::immutable(errors, &path, object.at("spec").at("selector"), old.at("spec").at("selector"));
+    template::same_selector(errors, object, old);
 }
 
 /// The counts of a ReplicaSet's or ReplicationController's status.
 pub(super) fn status(errors: &mut Errors, status: &Value) {
     let path = Path::new("status");
-    let count = |field: &str| status.int(field).unwrap_or(0);
     let counts = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
     for field in counts.iter().chain(["observedGeneration", "terminatingReplicas"].iter()) {
         check::non_negative(errors, &path.child(field), status.int(field));
     }
-    for field in ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"] {
-        if count(field) > count("replicas") {
-            let detail = "cannot be greater than status.replicas";
-            errors.push(FieldError::invalid(&path.child(field), count(field), detail));
-        }
-    }
-    if count("availableReplicas") > count("readyReplicas") {
-        let detail = "cannot be greater than readyReplicas";
-        errors.push(FieldError::invalid(&path.child("availableReplicas"), count("availableReplicas"), detail));
-    }
+    counts::fit(errors, status, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], &path);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::check::{self, Errors};
 use super::super::read::{Fill, Read, same};
 use super::super::{claim, meta, pod, print, selector};
-use super::{deployment, template};
+use super::{counts, deployment, template};
 
 /// Defaults of policies, strategy, history, templates.
 pub(crate) fn defaults(object: &mut Value) {
@@ -152,7 +152,7 @@ fn status(errors: &mut Errors, status: &Value, old: &Value) {
         check::non_negative(errors, &path.child(field), status.int(field));
     }
     check::non_negative(errors, &path.child("availableReplicas"), status.int("availableReplicas"));
-    deployment::collisions(errors, status, old, &path);
+    counts::collisions(errors, status, old, &path);
     for field in ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"] {
         if count(field) > count("replicas") {
             let detail = "cannot be greater than status.replicas";

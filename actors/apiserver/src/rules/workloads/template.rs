@@ -52,6 +52,12 @@ pub(crate) fn labels_match(errors: &mut Errors, spec: &Value, path: &Path) {
     errors.push(FieldError::invalid_raw(&at, &labels.to_string(), detail));
 }
 
+/// A workload's selector stays as it was made.
+pub(super) fn same_selector(errors: &mut Errors, object: &Value, old: &Value) {
+    let path = Path::new("spec").child("selector");
+    check::immutable(errors, &path, object.at("spec").at("selector"), old.at("spec").at("selector"));
+}
+
 /// What a controller that keeps pods running asks of its template.
 pub(crate) fn always_restarts(errors: &mut Errors, spec: &Value, path: &Path, noun: &str) {
     let template = spec.at("template").at("spec");
