@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use rcgen::PublicKeyData;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -22,7 +23,8 @@ const RENEW_BEFORE: Duration = Duration::from_secs(60 * 86_400);
 
 impl Pki {
     /// The keys in a directory; made if there are none. The server's certificate is made anew if it lacks one of the names, it and
-    /// the administrator's if they are about to end; the authority and the token key stay what they are.
+    /// the administrator's if they are about to end or their keys are others' (whoever renewed them was killed between the two files); the
+    /// authority and the token key stay what they are.
     ///
     /// # Errors
     /// If a file cannot be read or written, or holds something else.
@@ -35,21 +37,37 @@ impl Pki {
             return Ok(made);
         }
         let mut pki = Pki::load(dir)?;
-        if !serves(&pki.server, names, now)? {
+        if !serves(&pki.server, names, now)? || !fits(&pki.server)? {
             pki.server = pki.authority.server(names, now)?;
             store_pair(dir, SERVER, &pki.server)?;
         }
-        if ends(&pki.admin, now)? {
+        if ends(&pki.admin, now)? || !fits(&pki.admin)? {
             pki.admin = pki.authority.client("kubernetes-admin", &["system:masters"], now)?;
             store_pair(dir, ADMIN, &pki.admin)?;
         }
         Ok(pki)
     }
 
+    /// The authority's certificate in a directory of keys, which may hold nothing else.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn root_ca(dir: &Path) -> Result<String, PkiError> {
+        read(dir, AUTHORITY.0)
+    }
+
+    /// The keys of service account tokens in a directory of keys, which may hold nothing else.
+    ///
+    /// # Errors
+    /// If they are not there.
+    pub fn token_keys(dir: &Path) -> Result<TokenKeys, PkiError> {
+        Ok(TokenKeys { public: read(dir, TOKENS.0)?, private: read(dir, TOKENS.1)? })
+    }
+
     fn load(dir: &Path) -> Result<Self, PkiError> {
         let pair =
             |(certificate, key)| Ok::<_, PkiError>(Pair { certificate: read(dir, certificate)?, key: read(dir, key)? });
-        let tokens = TokenKeys { public: read(dir, TOKENS.0)?, private: read(dir, TOKENS.1)? };
+        let tokens = Pki::token_keys(dir)?;
         Ok(Pki { authority: pair(AUTHORITY)?, server: pair(SERVER)?, admin: pair(ADMIN)?, tokens })
     }
 
@@ -97,6 +115,14 @@ fn serves(server: &Pair, names: &ServerNames, now: SystemTime) -> Result<bool, P
         std::net::IpAddr::V6(v6) => has(&GeneralName::IPAddress(&v6.octets())),
     });
     Ok(all_names && all_addresses && !ends(server, now)?)
+}
+
+/// Whether a certificate is that of its key.
+fn fits(pair: &Pair) -> Result<bool, PkiError> {
+    let der = der(pair)?;
+    let certificate = parse(&der)?;
+    let key = rcgen::KeyPair::from_pem(&pair.key);
+    Ok(key.is_ok_and(|key| certificate.public_key().raw == key.subject_public_key_info()))
 }
 
 fn ends(pair: &Pair, now: SystemTime) -> Result<bool, PkiError> {

@@ -42,6 +42,20 @@ fn a_new_name_and_the_end_of_a_certificate_make_new_ones_of_the_same_authority()
 }
 
 #[test]
+fn a_certificate_whose_key_was_not_written_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    let made = Pki::load_or_make(dir.path(), &names(&[]), now).unwrap();
+    for pair in ["server", "admin"] {
+        std::fs::copy(dir.path().join("ca.key"), dir.path().join(format!("{pair}.key"))).unwrap();
+    }
+    let mended = Pki::load_or_make(dir.path(), &names(&[]), now).unwrap();
+    mended.tls().unwrap();
+    assert!(mended.server != made.server && mended.admin != made.admin && mended.authority == made.authority);
+    assert_eq!(Pki::load_or_make(dir.path(), &names(&[]), now).unwrap(), mended);
+}
+
+#[test]
 fn damage_is_said_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let now = SystemTime::now();
