@@ -264,10 +264,12 @@ fn options(
 fn note(who: &str, event: &Event, state: &watch::Sender<LinkState>, refused: &watch::Sender<u64>) {
     match event {
         Event::Connected => state.send_modify(|s| *s = LinkState { generation: s.generation + 1, up: true }),
-        Event::Disconnected | Event::Closed => {
+        Event::Disconnected => {
             tracing::warn!(identity = who, "the bus is gone; reconnecting");
             state.send_modify(|s| s.up = false);
         }
+        // The last clone is gone: this end is meant.
+        Event::Closed => state.send_modify(|s| s.up = false),
         Event::SlowConsumer(_) => tracing::warn!(identity = who, "a reader of the bus lags; messages were lost"),
         Event::ServerError(error) => {
             if error.to_string().contains("Permissions Violation") {

@@ -124,7 +124,7 @@ impl NatsServer {
         write_private(&conf, text.as_bytes()).map_err(|e| ServerError::Io(conf.clone(), e))?;
         let child = Child::start(binary.clone(), conf, pid_file).map_err(|e| ServerError::Spawn(binary, e))?;
         let server = NatsServer { port, cluster: config.cluster, dir, keys, child };
-        server.write_credentials()?;
+        write_credentials(&server.dir, &server.keys, &server.url(), &server.cluster)?;
         server.ready(&log).await?;
         Ok(server)
     }
@@ -137,8 +137,7 @@ impl NatsServer {
     /// How an identity connects; none for those that were not in the configuration. A controller connects as
     /// [`Identity::Controllers`].
     pub fn connect(&self, identity: &Identity) -> Option<Connect> {
-        let credentials = self.keys.credentials(identity)?;
-        Some(Connect { url: self.url(), credentials, identity: identity.clone(), cluster: self.cluster.clone() })
+        connect(&self.keys, identity, &self.url(), &self.cluster)
     }
 
     /// The credentials file of an identity, for a process of its own. It exists for those in the configuration.
@@ -161,17 +160,6 @@ impl NatsServer {
         self.child.stop().await;
     }
 
-    fn write_credentials(&self) -> Result<(), ServerError> {
-        let dir = self.dir.join("creds");
-        private_dir(&dir).map_err(|e| ServerError::Io(dir.clone(), e))?;
-        for identity in self.keys.identities() {
-            if let Some(connect) = self.connect(identity) {
-                connect.to_file(&self.credentials_file(identity))?;
-            }
-        }
-        Ok(())
-    }
-
     async fn ready(&self, log: &Path) -> Result<(), ServerError> {
         let deadline = Instant::now() + READY;
         while Instant::now() < deadline {
@@ -187,6 +175,36 @@ impl NatsServer {
         let tail = text.lines().last().unwrap_or("nothing").to_owned();
         Err(ServerError::NotReady { log: log.to_owned(), tail })
     }
+}
+
+/// Makes the credentials of a cluster whose server someone else runs at `url`, one file for each identity in `bus/creds` of the
+/// data directory, and gives what belongs into that server's configuration.
+///
+/// # Errors
+/// If a file is damaged or cannot be written.
+pub fn make_credentials(data_dir: &Path, cluster: &str, url: &str, nodes: &[String]) -> Result<String, ServerError> {
+    Subjects::check(cluster)?;
+    let dir = data_dir.join("bus");
+    private_dir(&dir).map_err(|e| ServerError::Io(dir.clone(), e))?;
+    let keys = Keys::open(&dir, &identities(nodes))?;
+    write_credentials(&dir, &keys, url, cluster)?;
+    Ok(config::outside(cluster, &keys))
+}
+
+fn connect(keys: &Keys, identity: &Identity, url: &str, cluster: &str) -> Option<Connect> {
+    let credentials = keys.credentials(identity)?;
+    Some(Connect { url: url.to_owned(), credentials, identity: identity.clone(), cluster: cluster.to_owned() })
+}
+
+fn write_credentials(dir: &Path, keys: &Keys, url: &str, cluster: &str) -> Result<(), ServerError> {
+    let folder = dir.join("creds");
+    private_dir(&folder).map_err(|e| ServerError::Io(folder, e))?;
+    for identity in keys.identities() {
+        if let Some(connect) = connect(keys, identity, url, cluster) {
+            connect.to_file(&credentials_file(dir, identity))?;
+        }
+    }
+    Ok(())
 }
 
 /// Where the credentials file of an identity lies in a cluster's data directory.

@@ -1,7 +1,8 @@
 //! Which addresses this machine has, and by which the cluster reaches it.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
+use anyhow::{Context, Result};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
@@ -29,6 +30,27 @@ pub fn primary() -> Option<Ipv4Addr> {
         Ok(IpAddr::V4(ip)) if !ip.is_loopback() && !ip.is_unspecified() => Some(ip),
         _ => own().into_iter().next(),
     }
+}
+
+/// The address that is listened on: the one given, with a free port if that is 0. It is tried before anything is started: a port in use
+/// is said at once, and nothing is left behind.
+///
+/// # Errors
+/// One line that says what to do.
+pub fn free(listen: SocketAddr) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(listen).with_context(|| {
+        format!("cannot listen on {listen}: choose another address with --listen, or stop what holds this one")
+    })?;
+    Ok(listener.local_addr()?)
+}
+
+/// The URL under which this machine itself reaches what listens there.
+pub fn server(listen: SocketAddr) -> String {
+    let local = match listen.ip() {
+        ip if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port())),
+        _ => listen,
+    };
+    format!("https://{local}")
 }
 
 /// This machine's name, as a node's name must be: lower case.

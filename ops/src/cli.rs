@@ -26,6 +26,8 @@ pub enum Command {
     Down(Down),
     /// Run some components as a process of their own, beside a cluster's bus.
     Component(Component),
+    /// Make a cluster's keys and credentials for a nats-server of your own, and print what belongs into its configuration.
+    Credentials(Credentials),
     /// Look after the node's images.
     Image(Image),
     /// Show the events of the cluster's log.
@@ -51,6 +53,15 @@ pub enum Part {
     Kubelet,
     /// Carries a node's Services.
     Proxy,
+    /// Tells each node what concerns it.
+    Feeds,
+}
+
+impl Part {
+    /// Whether it reads the mirror of its process. The apiserver reads the log, a node its feed.
+    pub fn reads_mirror(self) -> bool {
+        matches!(self, Part::Gateway | Part::Scheduler | Part::Controllers | Part::Feeds)
+    }
 }
 
 impl fmt::Display for Part {
@@ -62,6 +73,7 @@ impl fmt::Display for Part {
             Part::Controllers => "controllers",
             Part::Kubelet => "kubelet",
             Part::Proxy => "proxy",
+            Part::Feeds => "feeds",
         })
     }
 }
@@ -96,6 +108,15 @@ pub struct Up {
     /// Logs and traces.
     #[command(flatten)]
     pub telemetry: Telemetry,
+}
+
+impl Up {
+    /// The components that run in this process.
+    pub fn parts(&self) -> Vec<Part> {
+        let node = |part: &Part| matches!(part, Part::Kubelet | Part::Proxy);
+        let all = Part::value_variants().iter().copied();
+        all.filter(|part| !self.without.contains(part) && !(self.no_node && node(part))).collect()
+    }
 }
 
 /// Options of this machine and its network.
@@ -164,6 +185,20 @@ pub struct Component {
     /// Logs and traces.
     #[command(flatten)]
     pub telemetry: Telemetry,
+}
+
+/// Options of `cox credentials`.
+#[derive(Args)]
+pub struct Credentials {
+    /// Where your NATS server is, or will be.
+    #[arg(long, value_name = "URL")]
+    pub nats_url: String,
+    /// Where the cluster keeps its state.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// This machine as a node.
+    #[command(flatten)]
+    pub machine: Machine,
 }
 
 /// Options of `cox image`.
@@ -310,6 +345,7 @@ mod tests {
         let cli = Cli::try_parse_from(["cox", "up", "--without", "scheduler,kubelet", "--without", "proxy"]).unwrap();
         let Command::Up(up) = cli.command else { panic!("not up") };
         assert_eq!(up.without, [Part::Scheduler, Part::Kubelet, Part::Proxy]);
+        assert_eq!(up.parts(), [Part::Apiserver, Part::Gateway, Part::Controllers, Part::Feeds]);
         assert!(Cli::try_parse_from(["cox", "component", "nobody", "--nats-url", "x", "--creds", "y"]).is_err());
     }
 

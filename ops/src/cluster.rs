@@ -6,9 +6,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use cox_gateway::pki::TokenKeys;
 use cox_gateway::{Pki, ServerNames};
 use rand::Rng;
+
+/// What to do where keys are missing.
+const COPY: &str = "copy the pki folder from the cluster's, or give the cluster's with --data-dir";
 
 /// What a cluster is known by.
 #[derive(Clone, Debug)]
@@ -93,7 +97,43 @@ impl Cluster {
     pub fn keys(&self, service: Ipv4Addr, hosts: &[Ipv4Addr], host_name: &str) -> Result<Pki> {
         let addresses = hosts.iter().chain([&service]).map(|ip| IpAddr::V4(*ip)).collect();
         let names = ServerNames { names: vec![host_name.to_owned()], addresses };
-        Ok(Pki::load_or_make(&self.dir.join("pki"), &names, SystemTime::now())?)
+        Ok(Pki::load_or_make(&self.key_folder(), &names, SystemTime::now())?)
+    }
+
+    /// The folder of the keys.
+    pub fn key_folder(&self) -> PathBuf {
+        self.dir.join("pki")
+    }
+
+    /// The keys of service account tokens, for an apiserver.
+    ///
+    /// # Errors
+    /// If they are not there.
+    pub fn token_keys(&self) -> Result<TokenKeys> {
+        Pki::token_keys(&self.key_folder()).context(COPY)
+    }
+
+    /// The certificate of the cluster's authority, for controllers. It is no secret.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn root_ca(&self) -> Result<String> {
+        Pki::root_ca(&self.key_folder()).context(COPY)
+    }
+
+    /// Whether the cluster has its keys here, all that a gateway needs.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn has_keys(&self) -> Result<()> {
+        let file = self.key_folder().join("ca.key");
+        ensure!(file.exists(), "{COPY}: {} is not there", file.display());
+        Ok(())
+    }
+
+    /// The folder of the bus' credentials.
+    pub fn credentials(&self) -> PathBuf {
+        self.dir.join("bus").join("creds")
     }
 
     /// Writes the administrator's kubeconfig (0600) and says where it is.

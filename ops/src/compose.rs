@@ -1,12 +1,11 @@
 //! Puts components together: which connection, mirror and keys each one gets. Only here are adapters made.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use cox_apiserver::{Apiserver, TokenKeys};
-use cox_bus::server::{NatsServer, ServerConfig};
 use cox_bus::{Bus, Connect, Identity, SealingKey};
 use cox_gateway::Pki;
 use cox_kit::supervise::worker;
@@ -21,32 +20,17 @@ use crate::control;
 /// The issuer of ServiceAccount tokens.
 const ISSUER: &str = "https://kubernetes.default.svc";
 
-/// The bus of a cluster: a server of ours, or someone else's.
-pub enum Transport {
-    /// Our child.
-    Own(Box<NatsServer>),
-    /// Another one, whose credentials lie in the cluster's folder.
-    Other {
-        /// Where it is.
-        url: String,
-        /// The folder with a credentials file for each identity, or the file of the only one.
-        credentials: std::path::PathBuf,
-    },
+/// How components reach the bus of a cluster.
+pub struct Transport {
+    url: String,
+    /// The folder with a credentials file for each identity, or the file of the only one.
+    credentials: PathBuf,
 }
 
 impl Transport {
-    /// Starts our own server.
-    ///
-    /// # Errors
-    /// One line that says what to do.
-    pub async fn own(cluster: &Cluster, binary: Option<&Path>, nodes: Vec<String>) -> Result<Self> {
-        let config = ServerConfig {
-            data_dir: cluster.dir.clone(),
-            cluster: cluster.id.clone(),
-            binary: binary.map(Path::to_owned),
-            nodes,
-        };
-        Ok(Transport::Own(Box::new(NatsServer::start(config).await?)))
+    /// The server at `url`, signed in to with these credentials: a folder with a file for each identity, or one file.
+    pub fn new(url: String, credentials: PathBuf) -> Self {
+        Transport { url, credentials }
     }
 
     /// A connection of an identity.
@@ -58,23 +42,16 @@ impl Transport {
     }
 
     fn credentials(&self, identity: &Identity) -> Result<Connect> {
-        match self {
-            Transport::Own(server) => server.connect(identity).with_context(|| {
-                format!("the bus has no credentials for {identity}; this is a fault of ours, please report it")
-            }),
-            Transport::Other { url, credentials } => {
-                let own = credentials.join(format!("{}.json", identity.token()));
-                let file = if credentials.is_dir() { &own } else { credentials };
-                let connect = Connect::from_file(file, Some(url))?;
-                if connect.identity != *identity {
-                    let (file, other) = (file.display(), &connect.identity);
-                    bail!(
-                        "{file} holds the credentials of {other}, but those of {identity} are needed; give a folder that holds both with --creds"
-                    );
-                }
-                Ok(connect)
-            }
+        let own = self.credentials.join(format!("{}.json", identity.token()));
+        let file = if self.credentials.is_dir() { &own } else { &self.credentials };
+        let connect = Connect::from_file(file, Some(&self.url))?;
+        if connect.identity != *identity {
+            let (file, other) = (file.display(), &connect.identity);
+            bail!(
+                "{file} holds the credentials of {other}, but those of {identity} are needed; give a folder that holds both with --creds"
+            );
         }
+        Ok(connect)
     }
 
     /// The key for sealed objects.
@@ -82,20 +59,9 @@ impl Transport {
     /// # Errors
     /// If the apiserver's credentials do not hold one.
     pub fn sealing_key(&self) -> Result<SealingKey> {
-        let sealing = match self {
-            Transport::Own(server) => Some(server.sealing_key()),
-            Transport::Other { .. } => self.credentials(&Identity::Apiserver)?.credentials.sealing,
-        };
-        match sealing {
+        match self.credentials(&Identity::Apiserver)?.credentials.sealing {
             Some(key) => Ok(key),
             None => bail!("the apiserver's credentials hold no sealing key; add one as \"sealing\""),
-        }
-    }
-
-    /// Stops our own server.
-    pub async fn stop(self) {
-        if let Transport::Own(server) = self {
-            server.stop().await;
         }
     }
 }
@@ -127,12 +93,12 @@ impl Network {
 pub async fn apiserver(
     transport: &Transport,
     cluster: &Cluster,
-    pki: &Pki,
     network: &Network,
     kinds: Arc<Kinds>,
 ) -> Result<Apiserver> {
-    let id = cox_gateway::auth::token::key_id(&pki.tokens.public)?;
-    let tokens = TokenKeys::from_pem(ISSUER, &id, pki.tokens.private.as_bytes(), pki.tokens.public.as_bytes())?;
+    let keys = cluster.token_keys()?;
+    let id = cox_gateway::auth::token::key_id(&keys.public)?;
+    let tokens = TokenKeys::from_pem(ISSUER, &id, keys.private.as_bytes(), keys.public.as_bytes())?;
     let deps = cox_apiserver::Deps {
         bus: transport.connect(&Identity::Apiserver).await?,
         publishing: transport.connect(&Identity::Apiserver).await?,

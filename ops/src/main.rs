@@ -8,12 +8,15 @@ mod cluster;
 mod component;
 mod compose;
 mod control;
+mod credentials;
 mod events;
 mod image;
 mod node;
 mod operator;
+mod process;
 mod ready;
 mod site;
+mod start;
 mod status;
 mod telemetry;
 mod up;
@@ -47,10 +50,24 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cox: {error:#}");
+            eprintln!("cox: {}", line(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes in one line; what a cause only repeats is said once.
+fn line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text.replace('\n', " ")
 }
 
 /// Two workers do what there is to do on small machines best; larger ones get one for every two processors.
@@ -64,9 +81,22 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Up(options) => up::run(options).await,
         Command::Down(options) => node::down(&options.data_dir).await,
         Command::Component(options) => component::run(options).await,
+        Command::Credentials(options) => credentials::run(&options),
         Command::Image(options) => image::run(options).await,
         Command::Events(options) => events::run(options).await,
         Command::Status(options) => status::run(options).await,
         Command::Bench(options) => bench::run(options).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_that_says_nothing_twice() {
+        let cause = std::io::Error::other("no space\nleft");
+        let error = anyhow::Error::new(cause).context("writing f: no space\nleft").context("the log cannot be kept");
+        assert_eq!(line(&error), "the log cannot be kept: writing f: no space left");
     }
 }

@@ -80,15 +80,23 @@ fn runtime_config(cluster: &Cluster, pods: Ipv4Net, runtime: &str) -> Result<cox
 ///
 /// # Errors
 /// If the bus is not there, or the tree does not start.
-pub async fn feeds(transport: &Transport, mirror: &Mirror) -> Result<Running> {
-    serve_feeds(transport.connect(&Identity::Feed).await?, mirror.clone()).await
+pub async fn feeds(transport: &Transport, mirror: &Mirror) -> Result<Vec<Running>> {
+    let bus = transport.connect(&Identity::Feed).await?;
+    let (served, followed) = (bus.clone(), mirror.clone());
+    let server = worker("server", move |scope| {
+        let (bus, mirror) = (served.clone(), followed.clone());
+        async move { Ok(feed::serve(&mirror, &bus, scope.cancelled().clone()).await?) }
+    });
+    let running = Running::start(Scope::root("feeds"), vec![server]).await?;
+    let scope = running.scope().clone();
+    Ok(vec![running, compose::control(bus, Identity::Feed, scope, Some(mirror.clone())).await?])
 }
 
-/// Starts the kubelet.
+/// Starts the kubelet; gives the node's view of the cluster, too.
 ///
 /// # Errors
 /// One line that says what to do.
-pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<Vec<Running>> {
+pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<(Mirror, Vec<Running>)> {
     let Settings { site, runtime, log_dir } = settings;
     let (cluster, name) = (&site.cluster, &site.host_name);
     let runtime = OciRuntime::open(runtime_config(cluster, site.network.pods, runtime)?).await?;
@@ -109,7 +117,8 @@ pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<Ve
     let deps = cox_kubelet::Deps { bus: bus.clone(), kinds: site.kinds.clone(), feed: own.clone(), runtime, config };
     let kubelet = cox_kubelet::start(deps).await?;
     let scope = kubelet.scope().clone();
-    Ok(vec![following, kubelet, compose::control(bus, identity, scope, Some(own)).await?])
+    let control = compose::control(bus, identity, scope, Some(own.clone())).await?;
+    Ok((own, vec![following, kubelet, control]))
 }
 
 /// Starts the proxy.
@@ -135,14 +144,6 @@ pub async fn proxy(transport: &Transport, settings: Settings<'_>) -> Result<Vec<
 fn version() -> String {
     let document = cox_gateway::version();
     document.get("gitVersion").and_then(|v| v.as_str()).unwrap_or_default().to_owned()
-}
-
-async fn serve_feeds(bus: Bus, mirror: Mirror) -> Result<Running> {
-    let server = worker("server", move |scope| {
-        let (bus, mirror) = (bus.clone(), mirror.clone());
-        async move { Ok(feed::serve(&mirror, &bus, scope.cancelled().clone()).await?) }
-    });
-    Ok(Running::start(Scope::root("feeds"), vec![server]).await?)
 }
 
 /// The node's own view of the cluster, followed over the bus.

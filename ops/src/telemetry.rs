@@ -29,8 +29,12 @@ impl Guard {
 /// # Errors
 /// If the filter is malformed, or the endpoint is no URL.
 pub fn start(options: &Telemetry) -> Result<Guard> {
-    let filter =
+    let mut filter =
         EnvFilter::try_new(&options.log).with_context(|| format!("--log {:?} is no filter; try info", options.log))?;
+    if !options.log.contains("async_nats") {
+        // What it says of the connection is said by the bus, with whose connection it is.
+        filter = filter.add_directive("async_nats=off".parse()?);
+    }
     let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = if options.log_json { text.json().boxed() } else { text.compact().boxed() };
     let registry = tracing_subscriber::registry().with(lines.with_filter(filter));

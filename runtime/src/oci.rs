@@ -63,7 +63,7 @@ const EVENTS: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
-    #[error("{} is in use by another process", dir.display())]
+    #[error("{} is in use by another process: stop that one first", dir.display())]
     InUse {
         /// The folder.
         dir: PathBuf,

@@ -26,6 +26,8 @@ pub const RETRY: Duration = Duration::from_secs(2);
 pub const DURATION: Duration = Duration::from_secs(15);
 /// A leader that could not renew for so long stops acting before others may take over.
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a holder that stops tries to give it up.
+const RELEASE: Duration = Duration::from_secs(1);
 
 /// What an instance does next about a Lease.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,7 +136,13 @@ pub fn elector<F: Feed>(
                     }
                 };
                 if let Some(command) = command {
-                    match api.run(&[command], &Why::timer("lease", feed.revision())).await {
+                    let why = Why::timer("lease", feed.revision());
+                    let commands = [command];
+                    let written = tokio::select! {
+                        () = scope.cancelled().cancelled() => break,
+                        written = api.run(&commands, &why) => written,
+                    };
+                    match written {
                         Ok(done) => {
                             renewed = std::time::Instant::now();
                             let held = done.objects.first().and_then(|o| serde_json::from_slice::<Lease>(o).ok());
@@ -178,8 +186,11 @@ async fn release<F: Feed>(feed: &F, api: &Api, key: &Key, me: &str) {
     let patch =
         json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": "", "leaseDurationSeconds": 1}});
     let command = Command::Patch { key: key.clone(), subresource: "", patch };
-    if let Err(failed) = api.run(&[command], &Why::timer("lease", feed.revision())).await {
-        tracing::debug!(error = %failed, "the Lease was not given up and runs out by itself");
+    let (commands, why) = ([command], Why::timer("lease", feed.revision()));
+    match tokio::time::timeout(RELEASE, api.run(&commands, &why)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the Lease was not given up and runs out by itself"),
+        Err(_) => tracing::debug!("the apiserver is not there: the Lease was not given up and runs out by itself"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -169,6 +170,8 @@ impl Program {
     fn spawn(&self) -> io::Result<std::process::Child> {
         let with = |mut command: Command| {
             command.arg("-c").arg(&self.conf).env(MEMORY.0, MEMORY.1);
+            // A Ctrl-C is for us: whoever still works while we stop needs the bus.
+            command.process_group(0);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
         };
         let mut wrapped = Command::new("setpriv");

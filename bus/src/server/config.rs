@@ -24,7 +24,6 @@ const MAX_PENDING: u64 = 256 << 20;
 
 /// The whole file. Values are JSON, which the server's format includes.
 pub(super) fn server(s: &Server<'_>) -> String {
-    let users: Vec<(Identity, Value)> = s.keys.public().map(|(i, key)| (i.clone(), json!({"nkey": key}))).collect();
     let mut fields = vec![
         ("server_name", json!(format!("cox-{}", s.cluster))),
         ("host", json!("127.0.0.1")),
@@ -36,7 +35,7 @@ pub(super) fn server(s: &Server<'_>) -> String {
         ("logfile_max_num", json!(2)),
         ("jetstream", json!({"store_dir": s.store, "max_memory_store": 64 << 20, "max_file_store": 1 << 30})),
     ];
-    let cluster = account(s.cluster, &users);
+    let cluster = account(s.cluster, &users(s.keys));
     fields.push(("accounts", json!({"SYS": {"users": [{"nkey": s.keys.system()}]}, "COX": cluster})));
     fields.push(("system_account", json!("SYS")));
     let mut text = "# Written at each start of cox: changes are lost.\n".to_owned();
@@ -44,6 +43,16 @@ pub(super) fn server(s: &Server<'_>) -> String {
         text.push_str(&format!("{name}: {value}\n"));
     }
     text
+}
+
+/// What belongs into the configuration of a server that someone else runs: limits, and the account with these keys.
+pub(super) fn outside(cluster: &str, keys: &Keys) -> String {
+    let accounts = accounts(cluster, &users(keys));
+    format!("max_payload: {MAX_PAYLOAD}\nmax_pending: {MAX_PENDING}\naccounts: {accounts}\n")
+}
+
+fn users(keys: &Keys) -> Vec<(Identity, Value)> {
+    keys.public().map(|(identity, key)| (identity.clone(), json!({"nkey": key}))).collect()
 }
 
 /// The account of a cluster for a server that someone else runs, as the value to put under `accounts` in its

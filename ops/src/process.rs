@@ -1,0 +1,132 @@
+//! A process of components: started, watched, and stopped in reverse order of start.
+
+use anyhow::{Result, bail};
+use cox_apiserver::Apiserver;
+use cox_bus::server::NatsServer;
+use cox_gateway::Serving;
+use cox_kit::Running;
+use nix::sys::signal::{Signal as Kind, kill};
+use nix::unistd::Pid;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli;
+use crate::telemetry;
+
+/// What runs, in order of start.
+#[derive(Default)]
+pub struct Process {
+    members: Vec<Member>,
+}
+
+/// One of those that run.
+pub enum Member {
+    /// The nats-server that carries the others. It starts itself again.
+    Bus(Box<NatsServer>),
+    /// The apiserver, which closes the log when it has stopped.
+    Apiserver(Apiserver),
+    /// The gateway, which lets open requests end.
+    Gateway(Serving),
+    /// Any other tree of actors.
+    Component(Running),
+}
+
+impl Process {
+    /// Takes in what was started last, and gives it back to be looked at.
+    pub fn add(&mut self, member: Member) {
+        self.members.push(member);
+    }
+
+    /// Takes in trees of actors in the order in which they were started.
+    pub fn extend(&mut self, running: impl IntoIterator<Item = Running>) {
+        self.members.extend(running.into_iter().map(Member::Component));
+    }
+
+    /// Waits until a component ends by itself: it failed too often.
+    async fn failed(&mut self) -> String {
+        let running = self.members.iter_mut().filter_map(|member| match member {
+            Member::Bus(_) => None,
+            Member::Apiserver(apiserver) => Some(apiserver.running()),
+            Member::Gateway(gateway) => Some(gateway.running()),
+            Member::Component(running) => Some(running),
+        });
+        let all: Vec<_> = running
+            .map(|running| {
+                Box::pin(async move {
+                    let name = running.name().to_owned();
+                    format!("{name} failed too often: {}", running.failed().await)
+                })
+            })
+            .collect();
+        if all.is_empty() {
+            return std::future::pending().await;
+        }
+        futures::future::select_all(all).await.0
+    }
+
+    /// Stops everything in reverse order of start.
+    async fn stop(self) {
+        for member in self.members.into_iter().rev() {
+            match member {
+                Member::Bus(server) => server.stop().await,
+                Member::Apiserver(apiserver) => apiserver.stop().await,
+                Member::Gateway(gateway) => gateway.stop().await,
+                Member::Component(running) => running.stop().await,
+            }
+        }
+    }
+}
+
+/// Runs a process: `start` fills it and says what is ready, which is printed; then it runs until Ctrl-C or SIGTERM. Who sends a second
+/// signal does not want to wait: the process is killed, which loses nothing acknowledged.
+///
+/// # Errors
+/// That of `start`, or which component failed too often. What was started is stopped in either case.
+pub async fn run(telemetry: &cli::Telemetry, start: impl AsyncFnOnce(&mut Process) -> Result<String>) -> Result<()> {
+    let spans = telemetry::start(telemetry)?;
+    let mut signals = Signals::new()?;
+    let mut process = Process::default();
+    let started = tokio::select! {
+        started = start(&mut process) => Some(started),
+        () = signals.next() => None,
+    };
+    let outcome = match started {
+        None => Ok(()),
+        Some(Err(error)) => Err(error),
+        Some(Ok(ready)) => {
+            println!("ready {ready}");
+            tokio::select! {
+                () = signals.next() => Ok(()),
+                failed = process.failed() => Err(anyhow::anyhow!("{failed}")),
+            }
+        }
+    };
+    tokio::select! {
+        () = process.stop() => {}
+        () = signals.next() => {
+            eprintln!("cox: killed while it was stopping");
+            kill(Pid::this(), Kind::SIGKILL)?;
+            bail!("killed while it was stopping");
+        }
+    }
+    spans.flush();
+    outcome
+}
+
+/// The signals that end a process.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
