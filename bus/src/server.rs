@@ -24,6 +24,7 @@ mod child;
 mod config;
 mod find;
 mod keys;
+mod owner;
 mod permissions;
 
 pub use config::accounts;
@@ -32,6 +33,7 @@ pub use permissions::{Permissions, permissions};
 
 use self::child::Child;
 use self::keys::Keys;
+use self::owner::Owner;
 
 /// How long a server may take until it accepts connections; it may have a stream to recover.
 const READY: Duration = Duration::from_secs(20);
@@ -67,6 +69,14 @@ pub enum ServerError {
     /// A key file does not hold a key.
     #[error("{0} holds no key: restore it from a backup, or remove it to have a new one made")]
     Key(PathBuf),
+    /// Another process runs a server in this data directory.
+    #[error("{dir} is in use by process {pid}: stop it first, or choose another data directory")]
+    InUse {
+        /// The data directory.
+        dir: PathBuf,
+        /// The process.
+        pid: String,
+    },
     /// Another program has taken the port.
     #[error("port {port} of the bus is taken by another program: stop that, or remove {file} to choose another port")]
     PortTaken {
@@ -98,13 +108,14 @@ pub struct NatsServer {
     dir: PathBuf,
     keys: Keys,
     child: Child,
+    _owner: Owner,
 }
 
 impl NatsServer {
     /// Starts the server, after having ended one that an earlier owner of this directory left behind.
     ///
     /// # Errors
-    /// If the program is missing or too old, the port is taken, a file is damaged, or it does not become ready.
+    /// If the program is missing or too old, another process runs a server there, the port is taken, a file is damaged, or it does not become ready.
     pub async fn start(config: ServerConfig) -> Result<NatsServer, ServerError> {
         Subjects::check(&config.cluster)?;
         let binary = find(config.binary.as_deref())?.path;
@@ -113,6 +124,7 @@ impl NatsServer {
         for dir in [&config.data_dir, &dir, &store] {
             private_dir(dir).map_err(|e| ServerError::Io(dir.clone(), e))?;
         }
+        let owner = Owner::of(&config.data_dir, &dir)?;
         let pid_file = dir.join("nats-server.pid");
         let conf = dir.join("nats-server.conf");
         child::end_stale(&pid_file, &conf).await;
@@ -123,7 +135,7 @@ impl NatsServer {
             config::server(&config::Server { cluster: &config.cluster, port, store: &store, log: &log, keys: &keys });
         write_private(&conf, text.as_bytes()).map_err(|e| ServerError::Io(conf.clone(), e))?;
         let child = Child::start(binary.clone(), conf, pid_file).map_err(|e| ServerError::Spawn(binary, e))?;
-        let server = NatsServer { port, cluster: config.cluster, dir, keys, child };
+        let server = NatsServer { port, cluster: config.cluster, dir, keys, child, _owner: owner };
         write_credentials(&server.dir, &server.keys, &server.url(), &server.cluster)?;
         server.ready(&log).await?;
         Ok(server)

@@ -42,7 +42,7 @@ async fn start(options: &Component, process: &mut Process) -> Result<String> {
         }
     }
     let listen = if has(Part::Gateway) { address::free(options.listen)? } else { options.listen };
-    let site = Site::new(cluster, &machine, listen);
+    let site = Site::new(cluster, &machine, listen)?;
     let reader = options.names.iter().find(|part| part.reads_mirror());
     let plan = Plan {
         parts: options.names.clone(),

@@ -16,7 +16,7 @@ use crate::site::Site;
 pub fn run(options: &Credentials) -> Result<()> {
     let cluster = Cluster::open(&options.data_dir)?;
     // No address of the API is in the keys, so none is needed.
-    let site = Site::new(cluster, &options.machine, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+    let site = Site::new(cluster, &options.machine, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
     site.keys()?;
     let nodes = [site.host_name.clone()];
     let configuration = make_credentials(&site.cluster.dir, &site.cluster.id, &options.nats_url, &nodes)?;

@@ -1,24 +1,15 @@
 //! A real `cox up` in a folder of its own, which leaves nothing behind, also when a test fails.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Read};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::image;
-use crate::wait::{Look, until};
+use crate::process::{Process, binary, tail};
 
-/// How long `cox` may take until it says that it is ready.
-const READY: Duration = Duration::from_secs(90);
-/// How long an orderly stop may take.
-const STOP: Duration = Duration::from_secs(30);
 /// How long `cox down` may take, in seconds.
 const DOWN: &str = "60";
 
@@ -36,7 +27,7 @@ pub struct Cluster {
     /// Held while a node runs: two at a time would be in each other's way.
     node: Option<Flock<File>>,
     port: u16,
-    child: Option<Child>,
+    process: Option<Process>,
 }
 
 impl Cluster {
@@ -60,9 +51,7 @@ impl Cluster {
             format!("--node-name=node-{}", node.slot),
         ];
         arguments.extend(more.iter().map(|a| (*a).to_owned()));
-        let file = File::create(std::env::temp_dir().join("cox-tests-node.lock"))?;
-        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-        let cluster = Self::start(arguments, Some(lock))?;
+        let cluster = Self::start(arguments, Some(node_turn()?))?;
         let image = cluster.folder.path().join("image");
         image::write(&image)?;
         cluster.cox(&["image", "load", &image.to_string_lossy()])?;
@@ -71,7 +60,7 @@ impl Cluster {
 
     fn start(arguments: Vec<String>, node: Option<Flock<File>>) -> Result<Cluster> {
         let folder = tempfile::Builder::new().prefix("cox-").tempdir()?;
-        let mut cluster = Cluster { folder, arguments, node, port: 0, child: None };
+        let mut cluster = Cluster { folder, arguments, node, port: 0, process: None };
         cluster.up()?;
         Ok(cluster)
     }
@@ -81,30 +70,15 @@ impl Cluster {
     /// # Errors
     /// If it runs, or does not become ready.
     pub fn up(&mut self) -> Result<()> {
-        if self.child.is_some() {
+        if self.process.is_some() {
             bail!("it runs already");
         }
-        let messages = OpenOptions::new().create(true).append(true).open(self.messages())?;
-        // It dies with the thread that started it, so that a test that is killed leaves no cluster behind.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(binary()?).arg("up").arg("--data-dir").arg(self.data());
-        command.arg(format!("--listen=127.0.0.1:{}", self.port)).arg("--log-dir").arg(self.folder.path().join("log"));
-        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages);
-        let mut child = command.spawn().context("cox cannot be started")?;
-        let output = child.stdout.take().context("no standard output")?;
-        self.child = Some(child);
-        let (sender, lines) = mpsc::sync_channel(64);
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                // Read on when nobody listens any more: a full pipe would stop the writer.
-                let _ = sender.try_send(line);
-            }
-        });
-        let ready = lines.recv_timeout(READY);
-        let Ok(line) = ready else { bail!("cox is not ready: {}", self.last_messages()) };
-        if !line.starts_with("ready") {
-            bail!("the first line is not that it is ready: {line}");
+        let mut arguments = ["up".to_owned(), format!("--listen=127.0.0.1:{}", self.port)].to_vec();
+        for (option, folder) in [("--data-dir", self.data()), ("--log-dir", self.folder.path().join("log"))] {
+            arguments.extend([option.to_owned(), folder.to_string_lossy().into_owned()]);
         }
+        arguments.extend(self.arguments.iter().cloned());
+        let line = self.process.insert(Process::start(&arguments, &self.messages())?).ready()?;
         let port =
             line.split_whitespace().find_map(|word| word.strip_prefix("https://")?.rsplit(':').next()?.parse().ok());
         self.port = port.with_context(|| format!("no address in {line:?}"))?;
@@ -113,7 +87,7 @@ impl Cluster {
 
     /// The process id of `cox`, if it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.process.as_ref().map(Process::pid)
     }
 
     /// Kills `cox` with SIGKILL and waits until it is gone.
@@ -121,10 +95,7 @@ impl Cluster {
     /// # Errors
     /// If it does not run.
     pub fn kill(&mut self) -> Result<()> {
-        let mut child = self.child.take().context("it does not run")?;
-        child.kill()?;
-        child.wait()?;
-        Ok(())
+        self.process.take().context("it does not run")?.kill()
     }
 
     /// Stops `cox` with SIGTERM; it must end in good order.
@@ -132,16 +103,7 @@ impl Cluster {
     /// # Errors
     /// If it does not in time, or not with success.
     pub fn stop(&mut self) -> Result<()> {
-        let child = self.child.as_mut().context("it does not run")?;
-        kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
-        let status = until("cox has stopped", STOP, || {
-            Ok(child.try_wait()?.map_or_else(|| Look::NotYet("it still runs".to_owned()), Look::Done))
-        })?;
-        self.child = None;
-        if !status.success() {
-            bail!("cox ended with {status}: {}", self.last_messages());
-        }
-        Ok(())
+        self.process.take().context("it does not run")?.stop()
     }
 
     /// Runs `cox` with other arguments, as `down`; the data directory is added.
@@ -213,12 +175,7 @@ impl Cluster {
 
     /// What `cox` wrote last to standard error.
     pub fn last_messages(&self) -> String {
-        let mut text = String::new();
-        if let Ok(mut file) = File::open(self.messages()) {
-            let _ = file.read_to_string(&mut text);
-        }
-        let lines: Vec<&str> = text.lines().rev().take(40).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        tail(&self.messages())
     }
 }
 
@@ -228,8 +185,13 @@ impl Drop for Cluster {
         if failed {
             eprintln!("--- what cox said last ---\n{}\n---", self.last_messages());
         }
-        if self.child.is_some() && (failed || self.stop().is_err()) {
-            let _ = self.kill();
+        match self.process.take() {
+            // Whatever it would say in its stop is not what the test failed of.
+            Some(process) if failed => drop(process),
+            Some(process) => {
+                let _ = process.stop();
+            }
+            None => {}
         }
         if self.node.is_some()
             && let Err(error) = self.cox(&["down"])
@@ -239,18 +201,11 @@ impl Drop for Cluster {
     }
 }
 
-/// The program: `COX_BIN`, or the one that was built beside the test.
+/// Waits until no other test has a node, and keeps others from one while it is held.
 ///
 /// # Errors
-/// If it is not there.
-pub fn binary() -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os("COX_BIN") {
-        return Ok(given.into());
-    }
-    let test = std::env::current_exe()?;
-    let built = test.ancestors().nth(2).unwrap_or(Path::new("/")).join("cox");
-    if !built.exists() {
-        bail!("{} is not there: build it with `cargo build --bins`, or name one in COX_BIN", built.display());
-    }
-    Ok(built)
+/// If the lock's file cannot be made.
+pub fn node_turn() -> Result<Flock<File>> {
+    let file = File::create(std::env::temp_dir().join("cox-tests-node.lock"))?;
+    Ok(Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?)
 }
