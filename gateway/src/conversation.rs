@@ -1,7 +1,7 @@
 //! Conversations with a node: logs, exec, attach, port-forward and proxied HTTP, between a client's HTTP and the bus.
 //!
-//! Everything that can be refused is refused as HTTP before the protocol is switched: the node's stream is opened first. A client whose
-//! upgrade is refused repeats it as a plain POST, which goes through the same checks and ends in the same refusal.
+//! What can be refused without the node is refused as HTTP before the protocol is switched. A client whose upgrade is refused repeats it as a
+//! plain POST, which goes through the same checks and ends in the same refusal. What the node refuses is told in the protocol itself.
 
 mod exec;
 mod logs;

@@ -12,7 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use serde_json::{Value, json};
 
 use super::pod::Pod;
-use super::websocket::{Reader, Switch, Writer, connected};
+use super::websocket::{Reader, Switch, Writer, connected, part};
 use super::{open, status_of};
 use crate::answer::Answer;
 use crate::backend::{Conversation, Sink, Source};
@@ -48,36 +48,39 @@ pub(super) async fn exec(
     }
     let switch = Switch::read(&request.headers, &PROTOCOLS)?;
     let target = pod.target(&container);
-    let conversation = if request.info.subresource == "attach" {
-        open(gateway, &node, subject::ATTACH, &AttachRequest { target, streams }).await?
+    let opened = if request.info.subresource == "attach" {
+        open(gateway, &node, subject::ATTACH, &AttachRequest { target, streams }).await
     } else {
         let command: Vec<String> = query.all("command").map(str::to_owned).collect();
         if command.is_empty() {
             return Err(Status::bad_request("you must specify at least one command for the container"));
         }
-        open(gateway, &node, subject::EXEC, &ExecRequest { target, command, streams }).await?
+        open(gateway, &node, subject::EXEC, &ExecRequest { target, command, streams }).await
     };
     let counted = gateway.metrics.conversations.enter();
     let closing = gateway.closing.clone();
     gateway.tasks.spawn("exec", async move {
         let _counted = counted;
-        let (mut writer, reader) = match connected(upgrade).await {
+        let (mut writer, mut reader) = match connected(upgrade).await {
             Ok(halves) => halves,
             Err(error) => return tracing::debug!(%error, "the client left before the switch"),
         };
-        let Conversation { sink, source } = conversation;
-        tokio::select! {
-            () = to_node(reader, sink) => {}
-            () = to_client(&mut writer, source, &node) => {}
-            () = closing.cancelled() => {}
+        match opened {
+            Ok(Conversation { sink, source }) => tokio::select! {
+                () = to_node(&mut reader, sink) => {}
+                () = to_client(&mut writer, source, &node) => {}
+                () = closing.cancelled() => {}
+            },
+            // A client that has gone away does not hear it.
+            Err(status) => drop(writer.send(not_begun(&status)).await),
         }
-        writer.close().await;
+        part(writer, reader).await;
     });
     Ok(switch.answer())
 }
 
 /// Brings the client's messages to the node, until the client is gone.
-async fn to_node(mut reader: Reader, mut sink: Box<dyn Sink>) {
+async fn to_node(reader: &mut Reader, mut sink: Box<dyn Sink>) {
     while let Some(message) = reader.recv().await {
         for frame in frames(&message) {
             if let Err(error) = sink.send(frame.encode()).await {
@@ -120,6 +123,13 @@ async fn to_client(writer: &mut Writer, mut source: Box<dyn Source>, node: &str)
             return;
         }
     }
+}
+
+/// What is said of a conversation that the node does not begin. The protocol is switched all the same: clients take a refused upgrade for a
+/// server without WebSocket, and repeat the request without one.
+fn not_begun(status: &Status) -> Bytes {
+    let why = status.message.strip_prefix("Internal error occurred: ").unwrap_or(&status.message);
+    failure(&format!("unable to upgrade connection: {why}"))
 }
 
 fn failure(why: &str) -> Bytes {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::pod::Pod;
 use super::spdy::{Broken, Frame, Session};
-use super::websocket::{Reader, Switch, Writer, connected};
+use super::websocket::{Reader, Switch, Writer, connected, part};
 use super::{open, status_of};
 use crate::answer::Answer;
 use crate::backend::{Conversation, Sink, Source};
@@ -120,7 +120,7 @@ impl Tunnel {
         if let Err(error) = ended {
             tracing::debug!(%error, "a port-forward session broke");
         }
-        writer.close().await;
+        part(writer, reader).await;
     }
 
     /// Reacts to all frames that are there.

@@ -1,5 +1,7 @@
 //! The switch to WebSocket: what a client must send, what it gets, and the two directions of the connection.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use cox_objects::Status;
 use futures::stream::{SplitSink, SplitStream};
@@ -10,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -21,6 +24,8 @@ use crate::answer::Answer;
 use crate::body::Body;
 use crate::negotiate::header;
 
+/// How long a client may take to hear that a conversation is over.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// The largest message that is taken from a client.
 const MAX_MESSAGE: usize = 16 << 20;
 
@@ -102,13 +107,21 @@ impl Writer {
         self.0.send(Message::Binary(message)).await
     }
 
-    /// Says goodbye.
-    pub(super) async fn close(&mut self) {
+    async fn close(&mut self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         // Who is gone already needs no goodbye.
         let _ = self.0.send(Message::Close(Some(frame))).await;
         let _ = self.0.close().await;
     }
+}
+
+/// Ends a conversation: says goodbye, and takes what the client still sends until it has heard. A connection that is closed over unread bytes
+/// is reset, and its client may lose what it was told last.
+pub(super) async fn part(mut writer: Writer, mut reader: Reader) {
+    writer.close().await;
+    let heard = async { while reader.recv().await.is_some() {} };
+    // Who does not hear in time is cut off.
+    let _ = timeout(GOODBYE, heard).await;
 }
 
 impl Reader {
