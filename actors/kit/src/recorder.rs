@@ -134,12 +134,13 @@ pub struct Aggregator {
     reporter: Reporter,
     series: HashMap<SeriesKey, Series>,
     due: Vec<(Timestamp, SeriesKey)>,
+    names: Names,
 }
 
 impl Aggregator {
     /// An aggregator for one reporter.
     pub fn new(reporter: Reporter) -> Self {
-        Aggregator { reporter, series: HashMap::new(), due: Vec::new() }
+        Aggregator { reporter, series: HashMap::new(), due: Vec::new(), names: Names::default() }
     }
 
     /// Takes a note.
@@ -151,7 +152,7 @@ impl Aggregator {
         message.truncate(end);
         let key = SeriesKey { about, severity, reason, message };
         let series = self.series.entry(key.clone()).or_insert_with(|| Series {
-            name: event_name(&key, now),
+            name: self.names.next(&key, now),
             first: now,
             last: now,
             count: 0,
@@ -234,12 +235,20 @@ fn event(reporter: &Reporter, key: &SeriesKey, series: &Series) -> Value {
     })
 }
 
-/// `NAME.HEX`, as Kubernetes names Events; the hexadecimal part is unique per series and start.
-fn event_name(key: &SeriesKey, now: Timestamp) -> String {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    let nanos = now.as_nanosecond() as u64;
-    format!("{}.{:016x}", key.about.name, (nanos & !0xfffff) | (hasher.finish() & 0xfffff))
+/// Makes the names of Events: `NAME.HEX`, as Kubernetes has them. The hexadecimal part is the time in nanoseconds, but for its last byte, which
+/// tells reporters apart; within a reporter it only grows, so that Events of the same second are listed in their order.
+#[derive(Default)]
+struct Names {
+    last: u64,
+}
+
+impl Names {
+    fn next(&mut self, key: &SeriesKey, now: Timestamp) -> String {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.last = (now.as_nanosecond() as u64 >> 8).max(self.last + 1);
+        format!("{}.{:016x}", key.about.name, (self.last << 8) | (hasher.finish() & 0xff))
+    }
 }
 
 fn seconds(time: Timestamp) -> String {

@@ -71,3 +71,17 @@ fn memory_is_bounded() {
     }
     assert!(events.series.len() <= MAX_SERIES);
 }
+
+#[test]
+fn events_of_the_same_moment_are_listed_in_their_order() {
+    let mut events = aggregator();
+    let said: Vec<String> = (0..50).map(|n| format!("step {n}")).collect();
+    said.iter().for_each(|message| events.note(note(message), at(0)));
+    let written = events.take_due(at(1000)).into_iter().map(|write| match write {
+        Write::Create(event) => (event["metadata"]["name"].to_string(), event["message"].as_str().unwrap().to_owned()),
+        repeat => panic!("{repeat:?}"),
+    });
+    // Lists are in the order of names.
+    let listed: std::collections::BTreeMap<String, String> = written.collect();
+    assert_eq!(listed.into_values().collect::<Vec<_>>(), said);
+}
