@@ -60,7 +60,11 @@ pub(super) async fn attach<F: Feed>(context: &Context<F>, offer: Offer) {
         stderr: request.streams.stderr && !request.streams.tty,
     };
     match context.runtime.attach(&id, options).await {
-        Ok(session) => talk(offer, Ok(session)).await,
+        Ok(Session { stdin, stdout, stderr, resize, outcome }) => {
+            // Who joins a container is told that it has ended, not how: that stands in its status.
+            let outcome = Box::pin(async { outcome.await.map(|_| ExecOutcome::Detached) });
+            talk(offer, Ok(Session { stdin, stdout, stderr, resize, outcome })).await;
+        }
         Err(error) => offer.refuse(Status::internal(error)),
     }
 }
