@@ -108,6 +108,8 @@ fn monitor(folder: &Path) -> io::Result<()> {
                 finished_at: clock::now(),
             };
             launch::delete(&spec);
+            // Whoever asks for its log finds that it said nothing; without the file, that there is none.
+            let _ = log::LogFile::open(&spec.log_path, spec.max_log_bytes, spec.max_log_files);
             files::write_json(&folder.join(paths::EXIT), &state, true)?;
             send(&Report::StartError { reason: message });
             return Ok(());

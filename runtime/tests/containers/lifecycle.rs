@@ -188,3 +188,15 @@ async fn the_hosts_namespaces_and_all_privileges_on_request() {
     }
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_started_has_an_empty_log() {
+    let world = World::new().await;
+    let sandbox = world.ready("silent").await;
+    let bad = ContainerSpec { command: vec!["/no/such".to_owned()], ..shell(&sandbox, "") };
+    let id = world.create_container(bad).await.unwrap();
+    world.start_container(&id).await.unwrap_err();
+    let path = world.container_status(&id).await.unwrap().unwrap().log_path;
+    assert_eq!(fs::read_to_string(path).unwrap(), "");
+    world.end().await;
+}
