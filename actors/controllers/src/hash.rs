@@ -12,9 +12,9 @@ fn fnv64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A hash as text of up to 10 letters, each standing for one decimal digit.
+/// A hash as text of up to 10 letters, each standing for one decimal digit as Kubernetes writes them: `4` for 0, `5` for 1, …, `f` for 9.
 pub(crate) fn encode(hash: u32) -> String {
-    hash.to_string().bytes().map(|digit| letter(u64::from(digit - b'0'))).collect()
+    hash.to_string().bytes().map(|digit| letter(u64::from(digit))).collect()
 }
 
 /// Five letters that follow from a seed: the end of a generated name.
@@ -52,6 +52,6 @@ mod tests {
         let names: std::collections::BTreeSet<String> = (0..2000).map(|n| suffix(&format!("uid/7/{n}"))).collect();
         assert!(names.len() > 1990, "{}", names.len());
         assert!(names.iter().all(|name| name.len() == 5 && name.bytes().all(|b| LETTERS.contains(&b))));
-        assert_eq!(encode(1023), "cbdf");
+        assert_eq!(encode(1_234_567_890), "56789bcdf4");
     }
 }
