@@ -89,13 +89,26 @@ pub fn of_body(code: u16, media_type: &'static str, body: Body) -> Answer {
 
 /// Adds a `Warning` header for each text, as RFC 7234 writes them and Kubernetes' clients print them.
 pub fn warn(answer: &mut Answer, texts: &[String]) {
-    for text in texts {
-        let quoted = format!("299 - \"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-        // A text with control characters cannot be a header; the answer is worth more than the warning.
-        if let Ok(value) = HeaderValue::from_bytes(quoted.as_bytes()) {
-            answer.headers_mut().append(WARNING, value);
-        }
+    for value in texts.iter().filter_map(|text| warning(text)) {
+        answer.headers_mut().append(WARNING, value);
     }
+}
+
+/// Puts a warning before those that are there; none if the text is empty.
+pub fn warn_first(answer: &mut Answer, text: &str) {
+    let Some(first) = warning(text).filter(|_| !text.is_empty()) else { return };
+    let headers = answer.headers_mut();
+    let others: Vec<HeaderValue> = headers.get_all(WARNING).iter().cloned().collect();
+    headers.insert(WARNING, first);
+    for other in others {
+        headers.append(WARNING, other);
+    }
+}
+
+/// A text with control characters cannot be a header; the answer is worth more than the warning.
+fn warning(text: &str) -> Option<HeaderValue> {
+    let quoted = format!("299 - \"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    HeaderValue::from_bytes(quoted.as_bytes()).ok()
 }
 
 /// Compresses a large answer, aside from the threads that answer. Streams stay as they are: they would wait for each other's bytes.

@@ -63,7 +63,7 @@ fn show(request: &Request, view: &View, object: &Object, form: &Form) -> Result<
     match &form.shape {
         Shape::Plain => Ok(answer::json(200, view.bytes(object), form)),
         Shape::Table(version) => {
-            let value = view.value(object);
+            let value = object.value();
             let revision = value.pointer("/metadata/resourceVersion").cloned().unwrap_or_default();
             let metadata = serde_json::json!({ "resourceVersion": revision });
             let table = shape::table(
@@ -76,7 +76,7 @@ fn show(request: &Request, view: &View, object: &Object, form: &Form) -> Result<
             Ok(answer::value(200, &table, form))
         }
         Shape::Partial(version) | Shape::PartialList(version) => {
-            Ok(answer::value(200, &shape::partial(&view.value(object), version), form))
+            Ok(answer::value(200, &shape::partial(view.kind(), &object.value(), version), form))
         }
     }
 }

@@ -136,7 +136,19 @@ async fn handle(
             }
         };
     }
-    let answer = resource(gateway, &request, &target, upgrade, body).await;
+    let mut answer = match resource(gateway, &request, &target, upgrade, body).await {
+        // Errors about a deprecated kind warn of it, too, but not those who may not ask.
+        Err(status)
+            if !target.kind.deprecation.is_empty()
+                && gateway.authorizer.check(&request.user, &request.info).is_ok() =>
+        {
+            Ok(answer::error(&status, &negotiate::of_error(&request.headers, &request.query)))
+        }
+        other => other,
+    };
+    if let Ok(answer) = &mut answer {
+        answer::warn_first(answer, &target.kind.deprecation);
+    }
     // A watch or a conversation that has begun no longer counts as being answered.
     drop(turn);
     answer

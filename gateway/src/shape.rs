@@ -52,12 +52,13 @@ impl View {
     }
 }
 
-/// The metadata of an object, as an object of its own.
-pub(crate) fn partial(object: &Value, version: &str) -> Value {
-    json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": object["metadata"]})
+/// The metadata of a stored object, as an object of its own.
+pub(crate) fn partial(kind: &Kind, object: &Value, version: &str) -> Value {
+    let metadata = convert::metadata(kind, object);
+    json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata})
 }
 
-/// A Table of objects, of a version of `meta.k8s.io`; later events of a watch have no columns.
+/// A Table of stored objects, of a version of `meta.k8s.io`; later events of a watch have no columns.
 pub(crate) fn table(kind: &Kind, objects: &[&Value], include: Include, version: &str, metadata: Value) -> Value {
     table_with(kind, objects, include, version, metadata, true)
 }

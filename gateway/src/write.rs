@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cox_bus::{ApiReply, ApiRequest, CallError, PatchType, Verb, WriteOptions};
+use cox_objects::kinds::convert;
 use cox_objects::{FieldError, Path, RequestId, Status};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use serde_json::{Map, Value, json};
@@ -206,12 +207,13 @@ fn reshape(reply: &ApiReply, target: &Target, shape: &Shape, include: Include) -
     if value.get("kind").and_then(Value::as_str) != Some(&target.kind.kind) {
         return None;
     }
+    let value = if convert::differs(&target.kind) { convert::to_stored(&target.kind, value) } else { value };
     Some(match shape {
         Shape::Table(version) => {
             let revision = value.pointer("/metadata/resourceVersion").cloned().unwrap_or_default();
             shape::table(&target.kind, &[&value], include, version, json!({ "resourceVersion": revision }))
         }
-        Shape::Partial(version) | Shape::PartialList(version) => shape::partial(&value, version),
+        Shape::Partial(version) | Shape::PartialList(version) => shape::partial(&target.kind, &value, version),
         Shape::Plain => value,
     })
 }

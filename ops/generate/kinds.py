@@ -24,6 +24,12 @@ HASHED_AS = {"customresourcedefinitions": "v1beta1"}
 # Known, so that the table has their facts, but not served: nothing here acts on them yet.
 UNSERVED = {"apiextensions.k8s.io", "apiregistration.k8s.io"}
 
+# What the server warns of whenever a deprecated kind is used.
+DEPRECATED = {
+    ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+    ("", "v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
+
 
 def step(folder, case, name):
     steps = json.loads((folder / f"{case}.json").read_text())["steps"]
@@ -57,6 +63,7 @@ def line(group, version, resource):
             "name": sub["subresource"], "group": wire["group"], "version": wire["version"], "kind": wire["kind"],
             "verbs": sub["verbs"],
         })
+    deprecation = DEPRECATED.get((group, version, plural))
     return {
         "group": group, "version": version, "kind": kind, "plural": plural, "singular": resource["singularResource"],
         "shortNames": resource.get("shortNames", []), "categories": resource.get("categories", []),
@@ -64,6 +71,7 @@ def line(group, version, resource):
         "stored": stored, "served": group not in UNSERVED,
         "storageGroup": as_group, "storageVersion": as_version,
         "storageHash": storage_hash(as_group, HASHED_AS.get(plural, as_version), kind) if stored else "",
+        **({"deprecation": deprecation} if deprecation else {}),
     }
 
 

@@ -85,7 +85,7 @@ pub(crate) fn update(ctx: &Context<'_>, object: &mut Value, old: &Value) -> Resu
 /// What is wrong with an update in ways that depend on who may write what.
 pub(crate) fn faults(ctx: &Context<'_>, object: &Value, old: &Value) -> Vec<FieldError> {
     if ctx.resource().as_str() == signing_request::RESOURCE {
-        signing_request::removed(object, old)
+        signing_request::faults(ctx, object, old)
     } else {
         Vec::new()
     }

@@ -69,7 +69,10 @@ impl World {
             http::Call::Write(request) => {
                 let reply = self.write(&request);
                 let body = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
-                Some((reply.code, body, reply.warnings))
+                // The gateway warns of deprecated kinds.
+                let kind = self.kinds.at(&request.group, &request.version, &request.plural);
+                let deprecation = kind.map(|kind| kind.deprecation.clone()).filter(|text| !text.is_empty());
+                Some((reply.code, body, deprecation.into_iter().chain(reply.warnings).collect()))
             }
         }
     }

@@ -12,6 +12,7 @@ mod claim;
 mod cluster;
 mod config;
 mod event;
+mod flow;
 mod limits;
 mod meta;
 mod network;
@@ -140,6 +141,11 @@ fn content(errors: &mut Vec<FieldError>, kind: &Kind, object: &Value) {
         ("storage.k8s.io", "StorageClass") => storage::classes::validate(errors, object),
         ("storage.k8s.io", "CSIDriver") => storage::classes::validate_driver(errors, object),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::validate(errors, object),
+        ("storage.k8s.io", "CSINode") => storage::attach::validate_node(errors, object),
+        ("storage.k8s.io", "VolumeAttachment") => storage::attach::validate_attachment(errors, object),
+        ("storage.k8s.io", "CSIStorageCapacity") => storage::attach::validate_capacity(errors, object),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow::schema(errors, object),
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => flow::level(errors, object),
         ("", "LimitRange") => limits::range::validate(errors, object),
         ("", "ResourceQuota") => limits::quota::validate(errors, object),
         _ => {}
@@ -182,6 +188,11 @@ pub fn validate_update(kind: &Kind, subresource: &str, object: &Value, old: &Val
         ("", "PersistentVolumeClaim") => storage::persistent_claim::validate_update(errors, subresource, object, old),
         ("storage.k8s.io", "StorageClass") => storage::classes::validate_update(errors, object, old),
         ("storage.k8s.io", "CSIDriver") => storage::classes::validate_driver_update(errors, object, old),
+        ("storage.k8s.io", "CSINode") => storage::attach::validate_node_update(errors, object, old),
+        ("storage.k8s.io", "VolumeAttachment") if !status => {
+            storage::attach::validate_attachment_update(errors, object, old);
+        }
+        ("storage.k8s.io", "CSIStorageCapacity") => storage::attach::validate_capacity_update(errors, object, old),
         ("", "ResourceQuota") => limits::quota::validate_update(errors, subresource, object, old),
         _ if status => {}
         _ => content(errors, kind, object),
@@ -194,10 +205,20 @@ pub fn warnings(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<String>
     let template =
         |holder: &Value, path: Path| pod::warnings::template(holder.at("template"), None, &path.child("template"));
     match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "Pod") => pod::warnings::template(object, old, &Path::root()),
+        ("", "Pod") => {
+            // A pod keeps its name.
+            let name = pod::warnings::host_name(object, "the Pod's hostname").filter(|_| old.is_none());
+            name.into_iter().chain(pod::warnings::template(object, old, &Path::root())).collect()
+        }
         ("", "PodTemplate") => template(object, Path::root()),
         ("", "ReplicationController") | ("apps", "ReplicaSet" | "Deployment" | "DaemonSet" | "StatefulSet") => {
-            template(object.at("spec"), Path::new("spec"))
+            let named = old.is_none() && kind.kind != "DaemonSet";
+            let name = pod::warnings::host_name(object, "Pod names and hostnames").filter(|_| named);
+            name.into_iter().chain(template(object.at("spec"), Path::new("spec"))).collect()
+        }
+        ("batch", "Job") => {
+            let name = pod::warnings::host_name(object, "Pod names and hostnames").filter(|_| old.is_none());
+            name.into_iter().chain(template(object.at("spec"), Path::new("spec"))).collect()
         }
         ("", "Service") => service::warnings(object),
         ("", "Secret") => config::secret::warnings(object),
@@ -206,9 +227,6 @@ pub fn warnings(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<String>
         ("storage.k8s.io", "CSIDriver") => storage::classes::driver_warnings(object),
         ("", "ResourceQuota") => limits::quota::warnings(object),
         ("networking.k8s.io", "Ingress") => network::ingress::warnings(object),
-        ("", "Endpoints") => {
-            vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
-        }
         _ => Vec::new(),
     }
 }

@@ -37,6 +37,16 @@ fn warnings_are_quoted() {
     assert_eq!(all, [r#"299 - "unknown field \"date\"""#]);
 }
 
+#[test]
+fn a_deprecation_comes_before_other_warnings() {
+    let mut answer = value(200, &json!({}), &Form::default());
+    warn(&mut answer, &["second".to_owned(), "third".to_owned()]);
+    warn_first(&mut answer, "");
+    warn_first(&mut answer, "first");
+    let all: Vec<_> = answer.headers().get_all(WARNING).iter().collect();
+    assert_eq!(all, [r#"299 - "first""#, r#"299 - "second""#, r#"299 - "third""#]);
+}
+
 #[tokio::test]
 async fn only_large_answers_are_packed_and_unpack_to_the_same() {
     let small = compress(bytes(200, "application/json", vec![b'a'; 1000])).await;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cox_mirror::{ListQuery, Listing, PastError, Selected, WatchError};
-use cox_objects::Status;
+use cox_objects::{Object, Status};
 use serde_json::{Value, json};
 
 use crate::answer::{self, Answer};
@@ -60,13 +60,13 @@ pub(crate) async fn list(gateway: &Gateway, request: &Request, target: &Target) 
             )
         }
         Shape::Table(version) => {
-            let values: Vec<Value> = listing.items.iter().map(|item| view.value(item.object())).collect();
+            let values: Vec<Value> = listing.items.iter().map(|item| item.object().value()).collect();
             let values: Vec<&Value> = values.iter().collect();
             answer::value(200, &shape::table(view.kind(), &values, include?, version, metadata), &form)
         }
         Shape::Partial(version) | Shape::PartialList(version) => {
-            let items: Vec<Value> =
-                listing.items.iter().map(|item| shape::partial(&view.value(item.object()), version)).collect();
+            let partial = |object: &Object| shape::partial(view.kind(), &object.value(), version);
+            let items: Vec<Value> = listing.items.iter().map(|item| partial(item.object())).collect();
             // Kubernetes collects these one by one, and writes null for none.
             let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": metadata, "items": if items.is_empty() { Value::Null } else { Value::Array(items) }});

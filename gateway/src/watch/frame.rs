@@ -92,10 +92,10 @@ impl Frames {
             Shape::Plain if !self.form.pretty => wrap(kind, &self.view.bytes(object)),
             Shape::Plain => event(kind, &self.view.value(object)),
             Shape::Partial(version) | Shape::PartialList(version) => {
-                event(kind, &shape::partial(&self.view.value(object), version))
+                event(kind, &shape::partial(self.view.kind(), &object.value(), version))
             }
             Shape::Table(version) => {
-                let value = self.view.value(object);
+                let value = object.value();
                 let revision = value.pointer("/metadata/resourceVersion").cloned().unwrap_or_default();
                 let metadata = json!({ "resourceVersion": revision });
                 event(kind, &shape::table_with(self.view.kind(), &[&value], self.include, version, metadata, !headed))

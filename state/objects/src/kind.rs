@@ -39,6 +39,8 @@ pub struct Kind {
     pub served: bool,
     /// The `storageVersionHash` of discovery.
     pub storage_hash: String,
+    /// What every answer about it warns of, if this version is deprecated; empty otherwise.
+    pub deprecation: String,
 }
 
 /// A subresource that a kind serves.

@@ -34,6 +34,8 @@ struct Row {
     storage_group: String,
     storage_version: String,
     storage_hash: String,
+    #[serde(default)]
+    deprecation: String,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +72,7 @@ impl From<Row> for Kind {
             stored: row.stored,
             served: row.served,
             storage_hash: row.storage_hash,
+            deprecation: row.deprecation,
         }
     }
 }

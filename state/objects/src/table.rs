@@ -14,7 +14,7 @@ mod storage;
 mod workloads;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{Kind, Resource, Status};
 pub use columns::{Column, columns_of};
@@ -91,7 +91,7 @@ pub fn row(kind: &Kind, object: &Value, options: &Options<'_>, now: Timestamp) -
         Include::None => Value::Null,
         Include::Metadata => json!({
             "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{}", options.version),
-            "metadata": object.get("metadata").cloned().unwrap_or_else(|| Value::Object(Map::new())),
+            "metadata": crate::kinds::convert::metadata(kind, object),
         }),
         Include::Object => crate::kinds::convert::from_stored(kind, (*object).clone()),
     };

@@ -47,13 +47,11 @@ fn scheduling(ctx: &Context<'_>, pod: &mut Value, class: &Value) -> Result<(), S
         for (key, value) in wanted {
             let said = pod.pointer("/spec/nodeSelector").and_then(|s| s.get(key));
             if said.is_some_and(|said| said != value) {
-                let (name, pod_name) = (text(class, "/metadata/name"), text(pod, "/metadata/name"));
                 let why = format!(
                     "conflict: runtimeClass.scheduling.nodeSelector[{key}] = {}; pod.spec.nodeSelector[{key}] = {}",
                     value.as_str().unwrap_or_default(),
                     said.and_then(Value::as_str).unwrap_or_default()
                 );
-                let _ = (name, pod_name);
                 return Err(forbidden(ctx, pod, &why));
             }
         }

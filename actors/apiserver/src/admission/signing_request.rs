@@ -69,8 +69,47 @@ fn keep_decisions(request: &mut Value, old: &Value) {
     }
 }
 
+/// What is wrong with an update: a certificate that is none or takes another's place, a decision that is taken back.
+pub(super) fn faults(ctx: &Context<'_>, request: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let path = Path::new("status").child("certificate");
+    let (now, before) = (text(request, "/status/certificate"), text(old, "/status/certificate"));
+    if ctx.request.subresource == "status" {
+        if let Err(fault) = certificate(now) {
+            errors.push(FieldError::invalid(&path, "<certificate data>", &fault));
+        }
+    }
+    errors.extend(removed(request, old));
+    if now != before && !before.is_empty() {
+        errors.push(FieldError::forbidden(&path, "updates may not modify existing certificate content"));
+    }
+    errors
+}
+
+/// Whether base64 text is PEM with certificates and nothing else; nothing at all is fine, too.
+fn certificate(encoded: &str) -> Result<(), String> {
+    use base64::Engine;
+    if encoded.is_empty() {
+        return Ok(());
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap_or_default();
+    let pem = String::from_utf8_lossy(&bytes);
+    let mut blocks = 0;
+    for begin in pem.lines().filter_map(|line| line.trim_end().strip_prefix("-----BEGIN ")?.strip_suffix("-----")) {
+        // A block without an end is none.
+        if !pem.contains(&format!("-----END {begin}-----")) {
+            continue;
+        }
+        if begin != "CERTIFICATE" {
+            return Err(format!("only CERTIFICATE PEM blocks are allowed, found {begin:?}"));
+        }
+        blocks += 1;
+    }
+    if blocks == 0 { Err("must contain at least one CERTIFICATE PEM block".to_owned()) } else { Ok(()) }
+}
+
 /// What was approved, denied or failed stays so.
-pub(super) fn removed(request: &Value, old: &Value) -> Vec<FieldError> {
+fn removed(request: &Value, old: &Value) -> Vec<FieldError> {
     let has = |object: &Value, kind: &str| list(object, "/status/conditions").iter().any(|c| text(c, "/type") == kind);
     let path = Path::new("status").child("conditions");
     let gone = ["Approved", "Denied", "Failed"].into_iter().filter(|kind| has(old, kind) && !has(request, kind));

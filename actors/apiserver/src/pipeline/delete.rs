@@ -38,7 +38,7 @@ pub(crate) fn one(ctx: &Context<'_>, name: &str, old: &Object, options: &DeleteO
     };
     let mut plan = match fate {
         Fate::Nothing(object) => Plan::answer(200, version::present(ctx, object)),
-        Fate::Marked(object) => held(ctx, key, object, options),
+        Fate::Marked(object) => held(key, object, options),
         Fate::Gone(last) => gone(ctx, key, last)?,
     };
     if !plan.changes.is_empty() {
@@ -50,8 +50,7 @@ pub(crate) fn one(ctx: &Context<'_>, name: &str, old: &Object, options: &DeleteO
 }
 
 /// The object stays, marked, until its finalizers or its kubelet let it go.
-fn held(ctx: &Context<'_>, key: Key, object: Value, options: &DeleteOptions) -> Plan {
-    let _ = ctx;
+fn held(key: Key, object: Value, options: &DeleteOptions) -> Plan {
     let code = if options.accepted_if_held() { 202 } else { 200 };
     Plan::write(code, vec![Change::Put { key, object, must: Existence::Present }])
 }

@@ -1,6 +1,11 @@
 //! Values as Kubernetes prints them in errors: Go structs as JSON, with the fields in the struct's order.
 
+use std::net::IpAddr;
+
+use cox_objects::Path;
 use serde_json::Value;
+
+use super::check;
 
 /// A struct printed as its JSON form would be: `fields` in this order, absent ones left out, unknown ones last.
 pub(crate) fn ordered(value: &Value, fields: &[&str]) -> String {
@@ -32,6 +37,24 @@ pub(crate) fn list(items: impl IntoIterator<Item = String>) -> String {
 pub(crate) fn go_strings(items: &[&str]) -> String {
     let quoted: Vec<String> = items.iter().map(|s| format!("{s:?}")).collect();
     format!("[]string{{{}}}", quoted.join(", "))
+}
+
+/// The warning about an address that is not in the form in which everyone else would write it.
+pub(crate) fn doubtful_address(path: &Path, text: &str) -> Option<String> {
+    let read = check::parse_ip(text)?;
+    let (own, plain) = (read.to_string(), text.parse::<IpAddr>());
+    match plain {
+        Ok(IpAddr::V6(six)) if six.to_ipv4_mapped().is_none() => {
+            let canonical = six.to_string();
+            (canonical != text).then(|| {
+                format!("{path}: IPv6 address {text:?} should be in RFC 5952 canonical format ({canonical:?})")
+            })
+        }
+        Ok(IpAddr::V4(_)) => None,
+        _ => Some(format!(
+            "{path}: non-standard IP address {text:?} will be considered invalid in a future Kubernetes release: use {own:?}"
+        )),
+    }
 }
 
 /// A label selector in its struct's order.

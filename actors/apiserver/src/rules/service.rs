@@ -4,11 +4,13 @@ mod families;
 mod update;
 mod validate;
 
+use cox_objects::Path;
 use serde_json::{Value, json};
 
 pub(crate) use validate::load_balancer_ingress;
 
 use super::check::Errors;
+use super::print;
 use super::read::{Fill, Read};
 
 /// Seconds for which a client sticks to a pod, unless it says otherwise: three hours.
@@ -89,8 +91,37 @@ pub(crate) fn validate_update(errors: &mut Errors, subresource: &str, object: &V
 
 /// What is legal in a Service, but hardly meant.
 pub(crate) fn warnings(object: &Value) -> Vec<String> {
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
     let spec = object.at("spec");
     let mut found = Vec::new();
+    if object.at("metadata").at("annotations").has(HINTS) {
+        found.push(format!("annotation {HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"));
+    }
+    let path = Path::new("spec");
+    for list in ["clusterIPs", "externalIPs"] {
+        for (i, address) in spec.texts(list).into_iter().enumerate().filter(|(_, address)| *address != "None") {
+            found.extend(print::doubtful_address(&path.child(list).index(i), address));
+        }
+    }
+    if spec.filled("loadBalancerIP") {
+        found.extend(print::doubtful_address(&path.child("loadBalancerIP"), spec.text("loadBalancerIP")));
+    }
+    if is_headless(spec) {
+        for field in ["loadBalancerIP", "externalIPs"] {
+            if spec.filled(field) {
+                found.push(format!("spec.{field} is ignored when spec.clusterIP is \"None\""));
+            }
+        }
+        if spec.text("sessionAffinity") != "None" {
+            found.push("spec.SessionAffinity is ignored for headless services".to_owned());
+        }
+    }
+    if spec.filled("externalIPs") && spec.text("type") == "ExternalName" {
+        found.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
+    }
+    if spec.text("trafficDistribution") == "PreferClose" {
+        found.push("spec.trafficDistribution: PreferClose is deprecated in favor of PreferSameZone".to_owned());
+    }
     if spec.filled("externalIPs") {
         found.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
     }

@@ -79,7 +79,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("admission/webhook-invalid/match-condition", "expressions are not read"),
     ("validation/webhooks/condition", "expressions are not read"),
     ("validation/mutating-admission-policy/", "policies are stored without reading their expressions"),
-    ("validation/flowcontrol/", "flow control is stored without being checked"),
     ("kinds/autoscaling-horizontalpodautoscaler-v1/put-status", "a conversion adds the annotation"),
     ("content/large-bodies/long-generate-name", "the end of a generated name differs"),
     ("kinds/core-pod/patch-image", "admission adds tolerations first"),
@@ -326,7 +325,9 @@ fn replay(kinds: &Kinds, case: &Case, step: &Step, stored: &BTreeMap<String, Val
     } else if errors.is_empty() {
         found.extend(compare::objects(kind, &object, &step.answer));
         if target.subresource.is_empty() {
-            let ours = warnings(kind, &object, old);
+            // The gateway warns of deprecated kinds.
+            let deprecation = Some(kind.deprecation.clone()).filter(|text| !text.is_empty());
+            let ours: Vec<String> = deprecation.into_iter().chain(warnings(kind, &object, old)).collect();
             found.extend(compare::warnings(&ours, &step.warnings));
         }
     } else {

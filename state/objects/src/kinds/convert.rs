@@ -57,6 +57,26 @@ pub fn from_stored(kind: &Kind, mut value: Value) -> Value {
     value
 }
 
+/// The annotation in which `apps/v1` shows a field of DaemonSets that it has no other place for.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// The metadata of a stored object where only metadata is shown. Kubernetes takes it from its internal form, in which what
+/// a version keeps in annotations is fields.
+pub fn metadata(kind: &Kind, stored: &Value) -> Value {
+    let mut metadata = stored.get("metadata").cloned().unwrap_or_else(|| Value::Object(Map::new()));
+    if kind.group == "apps" && kind.kind == "DaemonSet" {
+        let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
+        let left = annotations.map(|all| {
+            all.remove(TEMPLATE_GENERATION);
+            all.len()
+        });
+        if let (Some(0), Some(fields)) = (left, metadata.as_object_mut()) {
+            fields.remove("annotations");
+        }
+    }
+    metadata
+}
+
 fn event(kind: &Kind) -> bool {
     kind.group == "events.k8s.io"
 }

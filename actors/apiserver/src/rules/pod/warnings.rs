@@ -6,6 +6,7 @@ use cox_objects::Path;
 use cox_objects::quantity::Quantity;
 use serde_json::Value;
 
+use super::super::print;
 use super::super::read::Read;
 
 const ANNOTATIONS: [(&str, &str); 4] = [
@@ -36,10 +37,18 @@ pub(crate) fn template(object: &Value, old: Option<&Value>, path: &Path) -> Vec<
     let (spec, at) = (object.at("spec"), path.child("spec"));
     node_labels(&mut found, spec, &at);
     annotations(&mut found, object, old, &path.child("metadata").child("annotations"));
+    selectors_of_nothing(&mut found, spec, &at);
     for (i, volume) in spec.list("volumes").iter().enumerate() {
         for (source, text) in VOLUMES.iter().filter(|(source, _)| volume.has(source)) {
             found.push(format!("{}: {text}", at.child("volumes").index(i).child(source)));
         }
+    }
+    for (i, alias) in spec.list("hostAliases").iter().enumerate() {
+        found.extend(print::doubtful_address(&at.child("hostAliases").index(i).child("ip"), alias.text("ip")));
+    }
+    for (i, server) in spec.at("dnsConfig").texts("nameservers").into_iter().enumerate() {
+        let at = at.child("dnsConfig").child("nameservers").index(i);
+        found.extend(print::doubtful_address(&at, server));
     }
     repeated(&mut found, spec, "hostAliases", "ip", &at);
     repeated(&mut found, spec, "imagePullSecrets", "name", &at);
@@ -59,6 +68,41 @@ pub(crate) fn template(object: &Value, old: Option<&Value>, path: &Path) -> Vec<
         found.push(format!("{at}: must be >= 0; negative values are invalid and will be treated as 1"));
     }
     found
+}
+
+/// The warning about the name of something whose pods' host names are made of it.
+pub(crate) fn host_name(object: &Value, use_of_it: &str) -> Option<String> {
+    let found = cox_objects::name::is_dns1123_label(object.at("metadata").text("name"));
+    (!found.is_empty()).then(|| {
+        format!(
+            "metadata.name: this is used in {use_of_it}, which can result in surprising behavior; a DNS label is \
+             recommended: [{}]",
+            found.join(" ")
+        )
+    })
+}
+
+/// A selector that is not there selects no pod.
+fn selectors_of_nothing(found: &mut Vec<String>, spec: &Value, path: &Path) {
+    const NOTHING: &str = "a null labelSelector results in matching no pod";
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
+    let mut at = Vec::new();
+    for (i, constraint) in spec.list("topologySpreadConstraints").iter().enumerate() {
+        at.push((constraint, path.child("topologySpreadConstraints").index(i)));
+    }
+    for field in ["podAffinity", "podAntiAffinity"] {
+        let own = spec.at("affinity").at(field);
+        let path = path.child("affinity").child(field);
+        for (i, term) in own.list(required).iter().enumerate() {
+            at.push((term, path.child(required).index(i)));
+        }
+        for (i, weighted) in own.list(preferred).iter().enumerate() {
+            at.push((weighted.at("podAffinityTerm"), path.child(preferred).index(i).child("podAffinityTerm")));
+        }
+    }
+    let empty = at.iter().filter(|(holder, _)| !holder.has("labelSelector"));
+    found.extend(empty.map(|(_, path)| format!("{}: {NOTHING}", path.child("labelSelector"))));
 }
 
 fn containers<'a>(spec: &'a Value, path: &Path) -> Vec<(&'a Value, Path)> {

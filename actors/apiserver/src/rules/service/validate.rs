@@ -17,6 +17,7 @@ const BALANCER_ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
 
 /// The spec, in the order in which Kubernetes checks it.
 pub(super) fn service(errors: &mut Errors, object: &Value, old: Option<&Value>) {
+    topology_mode(errors, object);
     let spec = object.at("spec");
     let path = Path::new("spec");
     let kind = spec.text("type");
@@ -41,8 +42,20 @@ pub(super) fn service(errors: &mut Errors, object: &Value, old: Option<&Value>) 
     let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
     check::required_one_of(errors, &path.child("type"), kind, &kinds);
     repeated_ports(errors, spec, &path.child("ports"));
-    balancer(errors, spec, old, &path);
+    balancer(errors, object, old, &path);
     traffic(errors, spec, &path);
+}
+
+/// Two annotations, an old and a new one, that mean the same.
+fn topology_mode(errors: &mut Errors, object: &Value) {
+    const MODE: &str = "service.kubernetes.io/topology-mode";
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    let annotations = object.at("metadata").at("annotations");
+    if annotations.has(MODE) && annotations.has(HINTS) && annotations.text(MODE) != annotations.text(HINTS) {
+        let at = Path::new("metadata").child("annotations").key(MODE);
+        let detail = format!("must match annotations[{HINTS}] when both are specified");
+        errors.push(FieldError::invalid(&at, annotations.text(MODE), &detail));
+    }
 }
 
 fn by_type(errors: &mut Errors, spec: &Value, path: &Path) {
@@ -156,7 +169,11 @@ fn repeated_ports(errors: &mut Errors, spec: &Value, path: &Path) {
     }
 }
 
-fn balancer(errors: &mut Errors, spec: &Value, old: Option<&Value>, path: &Path) {
+/// The annotation that was there before `loadBalancerSourceRanges`.
+const RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+fn balancer(errors: &mut Errors, object: &Value, old: Option<&Value>, path: &Path) {
+    let spec = object.at("spec");
     let balanced = spec.text("type") == "LoadBalancer";
     let ranges = path.child("loadBalancerSourceRanges");
     if spec.filled("loadBalancerSourceRanges") && !balanced {
@@ -164,6 +181,17 @@ fn balancer(errors: &mut Errors, spec: &Value, old: Option<&Value>, path: &Path)
     }
     for (i, range) in spec.texts("loadBalancerSourceRanges").into_iter().enumerate() {
         check::texts(errors, &ranges.index(i), range, name::is_cidr(range.trim()));
+    }
+    let annotations = object.at("metadata").at("annotations");
+    if annotations.has(RANGES) && !spec.filled("loadBalancerSourceRanges") {
+        let at = Path::new("metadata").child("annotations").key(RANGES);
+        if !balanced {
+            errors.push(FieldError::forbidden(&at, BALANCER_ONLY));
+        } else if !annotations.text(RANGES).trim().is_empty() {
+            for range in annotations.text(RANGES).split(',').map(str::trim) {
+                check::texts(errors, &at, range, name::is_cidr(range));
+            }
+        }
     }
     let allocate = path.child("allocateLoadBalancerNodePorts");
     match (balanced, spec.has("allocateLoadBalancerNodePorts")) {
@@ -220,12 +248,20 @@ pub(super) fn status(errors: &mut Errors, object: &Value) {
     if !ingress.is_empty() && object.at("spec").text("type") != "LoadBalancer" {
         let detail = "may only be used when `spec.type` is \"LoadBalancer\"";
         errors.push(FieldError::forbidden(&path, detail));
+        return;
     }
     for (i, own) in ingress.iter().enumerate() {
+        ip_mode(errors, own, &path.index(i).child("ipMode"));
         load_balancer_ingress(errors, own, &path.index(i));
-        if own.has("ipMode") {
-            check::one_of(errors, &path.index(i).child("ipMode"), own.text("ipMode"), &["Proxy", "VIP"]);
-        }
+    }
+}
+
+fn ip_mode(errors: &mut Errors, ingress: &Value, path: &Path) {
+    match (ingress.filled("ip"), ingress.has("ipMode")) {
+        (true, false) => errors.push(FieldError::required(path, "must be specified when `ip` is set")),
+        (false, true) => errors.push(FieldError::forbidden(path, "may not be specified when `ip` is not set")),
+        (true, true) => check::one_of(errors, path, ingress.text("ipMode"), &["Proxy", "VIP"]),
+        (false, false) => {}
     }
 }
 

@@ -101,3 +101,14 @@ fn cpu_utilization_alone_needs_no_annotation() {
     assert_eq!(stored["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 60);
     assert_eq!(whole(&from_stored(&kind, whole(&stored))), sent);
 }
+
+#[test]
+fn metadata_alone_has_no_annotations_that_stand_for_fields() {
+    let kind = served("apps", "v1", "daemonsets");
+    let key = "deprecated.daemonset.template.generation";
+    let stored = json!({"metadata": {"name": "d", "annotations": {key: "1"}}});
+    assert_eq!(super::metadata(&kind, &stored), json!({"name": "d"}));
+    let noted = json!({"metadata": {"name": "d", "annotations": {key: "1", "note": "x"}}});
+    assert_eq!(super::metadata(&kind, &noted), json!({"name": "d", "annotations": {"note": "x"}}));
+    assert_eq!(super::metadata(&served("apps", "v1", "deployments"), &noted), noted["metadata"]);
+}

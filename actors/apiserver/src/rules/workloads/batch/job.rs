@@ -1,7 +1,9 @@
 //! Jobs.
 
+mod status;
+
 use cox_objects::{FieldError, Path};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::super::check::{self, Errors, IMMUTABLE};
 use super::super::super::read::{Fill, Read, same};
@@ -79,7 +81,12 @@ pub(crate) fn validate(errors: &mut Errors, object: &Value) {
     let path = Path::new("spec");
     let spec = object.at("spec");
     generated_selector(errors, object, &path);
-    content(errors, spec, &path);
+    whole(errors, spec, &path);
+}
+
+/// The spec of a Job of its own, with the selector that finds its pods.
+fn whole(errors: &mut Errors, spec: &Value, path: &Path) {
+    content(errors, spec, path);
     if !spec.has("selector") {
         errors.push(FieldError::required(&path.child("selector"), ""));
     } else {
@@ -163,11 +170,13 @@ pub(super) fn content(errors: &mut Errors, spec: &Value, path: &Path) {
 /// An update: what defines the work stays.
 pub(crate) fn validate_update(errors: &mut Errors, subresource: &str, object: &Value, old: &Value) {
     if subresource == "status" {
-        return;
+        return status::validate(errors, object, old);
     }
     validate(errors, object);
     let (spec, before) = (object.at("spec"), old.at("spec"));
     let path = Path::new("spec");
+    // Kubernetes looks at the spec as a whole and again as a change, so that a cause comes twice.
+    whole(errors, spec, &path);
     let elastic = before.text("completionMode") == "Indexed" && spec.at("completions") == spec.at("parallelism");
     if !same(spec.at("completions"), before.at("completions")) && !elastic {
         check::immutable(errors, &path.child("completions"), spec.at("completions"), before.at("completions"));
@@ -195,7 +204,8 @@ fn pods_stay(errors: &mut Errors, old: &Value, spec: &Value, before: &Value, pat
         now.object("metadata").set("annotations", was.at("metadata").at("annotations").clone());
     }
     if !same(&now, was) {
-        let shown = json!(spec.at("template"));
-        errors.push(FieldError::invalid(path, shown, IMMUTABLE));
+        let same_spec = same(now.at("spec"), was.at("spec"));
+        let (at, shown) = if same_spec { (path.clone(), &now) } else { (path.child("spec"), now.at("spec")) };
+        errors.push(FieldError::invalid(&at, shown.clone(), IMMUTABLE));
     }
 }
