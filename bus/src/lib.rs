@@ -19,6 +19,7 @@ pub mod source;
 mod stream;
 pub mod subject;
 mod task;
+pub mod trace;
 
 pub use connection::{Bus, Connect, ConnectError, LinkState, MIN_PAYLOAD};
 pub use credentials::{Credentials, CredentialsError, Secret};
