@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cox_bus::{ApiReply, ApiRequest, Bus, CallError, PatchType, Verb, WriteOptions};
-use cox_objects::{Key, Kinds, RequestId, Resource, Revision, Status, Trigger};
+use cox_objects::{Key, Kinds, RequestId, Resource, Revision, Status};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::command::{Command, Propagation};
 use crate::lease::Leadership;
 use crate::recorder::{Aggregator, Note};
+use crate::why::Why;
 
 /// How long one request may take before its outcome is asked for again.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,24 +23,6 @@ const SETTLE_TRIES: u32 = 6;
 const IN_FLIGHT: usize = 256;
 /// How many commands travel in one message.
 const BATCH: usize = 64;
-
-/// Why commands are run: it becomes the cause of what they write.
-#[derive(Clone, Debug, Default)]
-pub struct Why {
-    /// The revision up to which the decider had seen.
-    pub observed: Revision,
-    /// What it reacted to.
-    pub trigger: Option<Trigger>,
-    /// What else went into the decision.
-    pub folded: Vec<Trigger>,
-}
-
-impl Why {
-    /// A decision that a named timer brought about.
-    pub fn timer(name: &str, observed: Revision) -> Self {
-        Why { observed, trigger: Some(Trigger::Timer(name.to_owned())), folded: Vec::new() }
-    }
-}
 
 /// What running a decision's commands gave.
 #[derive(Clone, Debug, Default)]
@@ -241,11 +224,11 @@ impl Api {
             options: WriteOptions::default(),
             patch_type: None,
             body: Bytes::new(),
-            observed: Some(why.observed),
-            trigger: why.trigger.clone(),
-            folded: why.folded.clone(),
-            correlation: None,
-            traceparent: None,
+            observed: Some(why.observed()),
+            trigger: why.trigger().cloned(),
+            folded: why.folded().to_vec(),
+            correlation: why.correlation(),
+            traceparent: why.traceparent(),
             guard,
         };
         match command {

@@ -15,9 +15,9 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::api::Why;
 use crate::feed::Feed;
 use crate::supervise::{Child, worker};
+use crate::why::Why;
 use crate::{Api, Command};
 
 /// How often the Lease is looked at, and renewed by its holder.

@@ -15,6 +15,7 @@ pub mod supervise;
 pub mod task;
 pub mod typed;
 pub mod view;
+pub mod why;
 
 pub use api::Api;
 pub use command::{Command, Decision, Propagation};
@@ -24,3 +25,4 @@ pub use supervise::{Child, Running, Scope};
 pub use task::Task;
 pub use typed::Typed;
 pub use view::View;
+pub use why::{Reason, Why};

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
-use cox_objects::{Cause, Trigger};
+use cox_objects::Cause;
+
+use crate::why::Reason;
 
 /// First delay after a failure; it doubles with each further one.
 const BASE_DELAY: Duration = Duration::from_millis(5);
@@ -18,10 +20,8 @@ const PANICS_TO_PARK: u32 = 3;
 pub struct Job<K> {
     /// The key.
     pub key: K,
-    /// The newest trigger, if there was one.
-    pub trigger: Option<Trigger>,
-    /// The older triggers that are folded into this job, newest first, at most [`Cause::MAX_FOLDED`].
-    pub folded: Vec<Trigger>,
+    /// What brought it here, the newest first: at most one more than [`Cause::MAX_FOLDED`].
+    pub reasons: Vec<Reason>,
 }
 
 /// How a job ended.
@@ -37,7 +37,10 @@ pub enum Outcome {
 
 #[derive(Debug, Default)]
 struct Entry {
-    triggers: Vec<Trigger>,
+    /// What no job has taken, the newest first.
+    reasons: Vec<Reason>,
+    /// What the job in hand has taken: should it fail, the next try has the same reasons.
+    taken: Vec<Reason>,
     /// Work has arrived that no job has taken.
     wanted: bool,
     queued: bool,
@@ -64,15 +67,15 @@ impl<K> Default for Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
-    /// Adds a key, because of a trigger. A change of a parked key unparks it: its input is another one now.
-    pub fn add(&mut self, key: K, trigger: Trigger) {
+    /// Adds a key, for a reason. A change of a parked key unparks it: its input is another one now.
+    pub fn add(&mut self, key: K, reason: Reason) {
         let entry = self.entries.entry(key.clone()).or_default();
         if entry.parked {
             entry.parked = false;
             entry.panics = 0;
         }
-        entry.triggers.insert(0, trigger);
-        entry.triggers.truncate(Cause::MAX_FOLDED + 1);
+        entry.reasons.insert(0, reason);
+        entry.reasons.truncate(Cause::MAX_FOLDED + 1);
         entry.wanted = true;
         if !entry.queued && !entry.in_hand {
             entry.queued = true;
@@ -100,8 +103,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         entry.queued = false;
         entry.in_hand = true;
         entry.wanted = false;
-        let mut triggers = std::mem::take(&mut entry.triggers).into_iter();
-        Some(Job { key, trigger: triggers.next(), folded: triggers.collect() })
+        let reasons = std::mem::take(&mut entry.reasons);
+        entry.taken.clone_from(&reasons);
+        Some(Job { key, reasons })
     }
 
     /// Gives a key back. What arrived meanwhile is ready at once after success, after the backoff otherwise.
@@ -109,6 +113,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn finish(&mut self, key: &K, now: Duration, outcome: Outcome) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
         entry.in_hand = false;
+        let taken = std::mem::take(&mut entry.taken);
         match outcome {
             Outcome::Done => {
                 entry.failures = 0;
@@ -129,6 +134,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                     entry.timer = None;
                     return true;
                 }
+                entry.reasons.extend(taken.into_iter().filter(Reason::is_event));
+                entry.reasons.truncate(Cause::MAX_FOLDED + 1);
                 let delay = BASE_DELAY.saturating_mul(1 << entry.failures.min(20).saturating_sub(1)).min(MAX_DELAY);
                 // The backoff stands instead of an earlier timer: sooner would be no backoff.
                 entry.timer = None;
@@ -169,8 +176,10 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             // A timer that was replaced or dropped leaves its place behind; it rings for nobody.
             let Some((_, name)) = entry.timer.filter(|(at, _)| *at == due) else { continue };
             entry.timer = None;
-            if entry.triggers.is_empty() {
-                entry.triggers.push(Trigger::Timer(name.to_owned()));
+            // What happened since is a better reason than the time that has passed; what was tried before is not.
+            if !entry.wanted {
+                entry.reasons.insert(0, Reason::timer(name));
+                entry.reasons.truncate(Cause::MAX_FOLDED + 1);
             }
             entry.wanted = true;
             if !entry.queued && !entry.in_hand {

@@ -10,18 +10,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cox_objects::{Key, Object, Resource, Status, Trigger};
+use cox_objects::{Key, Object, Resource, Status};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
+use tracing::Instrument;
 
-use crate::api::{Failed, Why};
+use crate::api::Failed;
 use crate::feed::{Change, Feed};
 use crate::lease::Leadership;
 use crate::queue::{Outcome, Queue};
 use crate::recorder::Note;
 use crate::supervise::{Child, StartError, worker};
 use crate::view::ParseCache;
+use crate::why::{Reason, Why};
 use crate::{Api, Command, Decision, View};
 
 /// How many keys of one reconciler have commands on their way at a time.
@@ -119,7 +121,8 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
         loop {
             while in_hand.len() < IN_HAND {
                 let Some((key, commands, why)) = self.decide() else { break };
-                in_hand.push(execute(self.api.clone(), self.feed.clone(), key, commands, why));
+                let span = why.span().clone();
+                in_hand.push(execute(self.api.clone(), self.feed.clone(), key, commands, why).instrument(span));
             }
             let due = self.queue.next_due().map(|due| tokio::time::Instant::from_std(self.started + due));
             tokio::select! {
@@ -141,7 +144,7 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
         }
         let view = View::new(&self.feed, &self.cache);
         for key in self.core.keys(view, change) {
-            self.queue.add(key, Trigger::Event(change.position));
+            self.queue.add(key, Reason::change(change));
         }
     }
 
@@ -166,7 +169,10 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
                 self.queue.finish(&job.key, self.started.elapsed(), Outcome::Done);
                 continue;
             }
-            return Some((job.key, decision.commands, Why { observed, trigger: job.trigger, folded: job.folded }));
+            // Only now: a look that leads to nothing is no part of any trace.
+            let why = Why::of(job.reasons, observed)
+                .within(|| tracing::info_span!("controller.reconcile", controller = R::NAME, key = %job.key));
+            return Some((job.key, decision.commands, why));
         }
     }
 

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use cox_objects::Trigger;
+use cox_kit::Reason;
 use cox_scheduler::commands::SCHEDULER;
 use cox_scheduler::intake::Fact;
 use cox_scheduler::node::Node;
@@ -35,7 +35,7 @@ fn planner(pods: usize) -> Planner {
                "spec": {"schedulerName": SCHEDULER, "containers": [{"name": "c", "image": "nginx", "resources": asks}]}})
     };
     for fact in (0..NODES).map(node).chain((0..pods).map(pod)).filter_map(fact) {
-        planner.take_in(fact, &Trigger::Timer("bench".to_owned()), Duration::ZERO);
+        planner.take_in(fact, &Reason::timer("bench"), Duration::ZERO);
     }
     planner
 }

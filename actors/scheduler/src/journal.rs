@@ -76,7 +76,7 @@ impl Journal {
             uid: pod.uid.clone(),
             time,
             observed,
-            trigger: attempt.trigger.clone(),
+            trigger: attempt.reasons.first().map(|reason| reason.trigger.clone()),
             attempt: attempt.number,
             message,
             decision: attempt.decision.clone(),

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cox_objects::{Key, Trigger};
+use cox_kit::Reason;
+use cox_objects::Key;
 
 use crate::filter::{Plugin, Plugins};
 use crate::intake::Fact;
@@ -55,8 +56,8 @@ pub struct Attempt {
     pub step: Step,
     /// The decision.
     pub decision: Decision,
-    /// What brought the pod into the queue.
-    pub trigger: Option<Trigger>,
+    /// What led to it, the newest first; the pod's own change is the last.
+    pub reasons: Vec<Reason>,
     /// The how-manieth attempt it is.
     pub number: u32,
 }
@@ -94,45 +95,45 @@ impl Planner {
         &self.queue
     }
 
-    /// Takes in a fact; the trigger is the event that told it.
-    pub fn take_in(&mut self, fact: Fact, trigger: &Trigger, now: Duration) {
+    /// Takes in a fact; the reason is the event that told it.
+    pub fn take_in(&mut self, fact: Fact, reason: &Reason, now: Duration) {
         match fact {
-            Fact::Pod(pod) => self.pod(Arc::new(*pod), trigger, now),
-            Fact::PodGone(key) => self.gone(&key, trigger, now),
+            Fact::Pod(pod) => self.pod(Arc::new(*pod), reason, now),
+            Fact::PodGone(key) => self.gone(&key, reason, now),
             Fact::Node(node) => {
                 let changes = node_changes(self.snapshot.place(&node.name).map(|place| &*place.node), &node);
                 self.snapshot.set_node(*node);
                 if !changes.is_empty() {
-                    self.queue.changed(changes, trigger, now);
+                    self.queue.changed(changes, reason, now);
                 }
             }
             Fact::NodeGone(name) => {
                 self.snapshot.remove_node(&name);
                 // With its places gone, the others may be even, or the emptiest again.
-                self.queue.changed(ON_COMPANY, trigger, now);
+                self.queue.changed(ON_COMPANY, reason, now);
             }
             Fact::Namespace(name, labels) => {
                 if *self.snapshot.namespace(&name) != labels {
                     self.snapshot.set_namespace(&name, labels);
-                    self.queue.changed(Plugins::of(&[Plugin::InterPodAffinity]), trigger, now);
+                    self.queue.changed(Plugins::of(&[Plugin::InterPodAffinity]), reason, now);
                 }
             }
             Fact::NamespaceGone(name) => self.snapshot.remove_namespace(&name),
         }
     }
 
-    fn pod(&mut self, pod: Arc<Pod>, trigger: &Trigger, now: Duration) {
+    fn pod(&mut self, pod: Arc<Pod>, reason: &Reason, now: Duration) {
         if pod.finished {
-            self.gone(&pod.key, trigger, now);
+            self.gone(&pod.key, reason, now);
             return;
         }
         match &pod.node {
-            Some(node) => self.placed(&pod, &node.clone(), trigger, now),
-            None => self.unplaced(pod, trigger, now),
+            Some(node) => self.placed(&pod, &node.clone(), reason, now),
+            None => self.unplaced(pod, reason, now),
         }
     }
 
-    fn placed(&mut self, pod: &Arc<Pod>, node: &Arc<str>, trigger: &Trigger, now: Duration) {
+    fn placed(&mut self, pod: &Arc<Pod>, node: &Arc<str>, reason: &Reason, now: Duration) {
         self.waiting.remove(&pod.key);
         self.queue.remove(&pod.key);
         let assumed = self.assumed.remove(&pod.key);
@@ -154,11 +155,11 @@ impl Planner {
             None => ON_COMPANY,
         };
         if !changes.is_empty() {
-            self.queue.changed(changes, trigger, now);
+            self.queue.changed(changes, reason, now);
         }
     }
 
-    fn unplaced(&mut self, pod: Arc<Pod>, trigger: &Trigger, now: Duration) {
+    fn unplaced(&mut self, pod: Arc<Pod>, reason: &Reason, now: Duration) {
         if pod.scheduler != self.name || pod.deleting || pod.gated {
             self.waiting.remove(&pod.key);
             self.queue.remove(&pod.key);
@@ -177,24 +178,24 @@ impl Planner {
         self.snapshot.nominate(&pod, pod.nominated.clone());
         // Its status is what we write ourselves: only what it needs is worth another attempt.
         if old.is_none_or(|old| !old.needs_the_same(&pod)) {
-            self.queue.add(&pod.key, pod.priority, Some(trigger.clone()), now);
+            self.queue.add(&pod.key, pod.priority, Some(reason.clone()), now);
         }
     }
 
-    fn gone(&mut self, key: &Key, trigger: &Trigger, now: Duration) {
+    fn gone(&mut self, key: &Key, reason: &Reason, now: Duration) {
         self.waiting.remove(key);
         self.assumed.remove(key);
         self.queue.remove(key);
         self.snapshot.forget_nomination(key);
         if self.snapshot.take(key).is_some() {
-            self.queue.changed(ON_ROOM, trigger, now);
+            self.queue.changed(ON_ROOM, reason, now);
         }
     }
 
     /// The next step, if a pod is to be tried now. Of equally good nodes `tie_break` chooses.
     pub fn next(&mut self, now: Duration, tie_break: u64) -> Option<Attempt> {
         loop {
-            let (key, trigger, number) = self.queue.take(now)?;
+            let (key, reasons, number) = self.queue.take(now)?;
             let Some(pod) = self.waiting.get(&key).cloned() else {
                 self.queue.remove(&key);
                 continue;
@@ -204,7 +205,7 @@ impl Planner {
                 Some(node) => self.assume(pod, node),
                 None => self.park(pod, &decision, now),
             };
-            return Some(Attempt { step, decision, trigger, number });
+            return Some(Attempt { step, decision, reasons, number });
         }
     }
 
@@ -233,13 +234,13 @@ impl Planner {
     }
 
     /// A binding was written, or not; the mirror will show the first. The second is tried again.
-    pub fn settle_binding(&mut self, pod: &Pod, bound: bool, trigger: &Trigger, now: Duration) {
+    pub fn settle_binding(&mut self, pod: &Pod, bound: bool, reason: &Reason, now: Duration) {
         if bound || self.assumed.get(&pod.key).is_none_or(|assumed| assumed.uid != pod.uid) {
             return;
         }
         self.assumed.remove(&pod.key);
         self.snapshot.take(&pod.key);
-        self.queue.changed(ON_ROOM, trigger, now);
+        self.queue.changed(ON_ROOM, reason, now);
         match self.waiting.get(&pod.key).cloned() {
             Some(waiting) => {
                 self.snapshot.nominate(&waiting, waiting.nominated.clone());

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use cox_objects::{Key, Trigger};
+use cox_kit::Reason;
+use cox_objects::Key;
 
 use crate::filter::Plugins;
 
@@ -34,7 +35,10 @@ struct Entry {
     attempts: u32,
     /// When it was tried last.
     tried: Duration,
-    trigger: Option<Trigger>,
+    /// The change of the pod that made it one to be tried.
+    own: Option<Reason>,
+    /// What else brought it back, since it was tried last.
+    woken: Option<Reason>,
 }
 
 /// The queue. Time is an offset from any fixed start, passed in; nothing here waits.
@@ -49,24 +53,27 @@ pub struct Queue {
 
 impl Queue {
     /// A new pod; one that is there already is tried again, after its backoff: it has changed.
-    pub fn add(&mut self, key: &Key, priority: i32, trigger: Option<Trigger>, now: Duration) {
+    pub fn add(&mut self, key: &Key, priority: i32, reason: Option<Reason>, now: Duration) {
         match self.entries.get_mut(key) {
             None => {
                 let state = State::InHand;
-                let entry = Entry { priority, state, attempts: 0, tried: now, trigger: None };
+                let entry = Entry { priority, state, attempts: 0, tried: now, own: reason, woken: None };
                 self.entries.insert(key.clone(), entry);
-                self.activate(key, trigger);
+                self.activate(key, None);
             }
             Some(entry) => {
                 entry.priority = priority;
+                if reason.is_some() {
+                    (entry.own, entry.woken) = (reason, None);
+                }
                 match entry.state {
                     State::InHand => {}
                     // Back to its place, which its priority may have moved.
                     State::Active(number) => {
                         self.active.retain(|(_, n), _| *n != number);
-                        self.activate(key, trigger);
+                        self.activate(key, None);
                     }
-                    State::Delayed(..) | State::Parked(..) => self.wake(key, trigger, now),
+                    State::Delayed(..) | State::Parked(..) => self.wake(key, None, now),
                 }
             }
         }
@@ -79,15 +86,16 @@ impl Queue {
         }
     }
 
-    /// Takes the pod to try next, with what brought it here and the number of this attempt.
-    pub fn take(&mut self, now: Duration) -> Option<(Key, Option<Trigger>, u32)> {
+    /// Takes the pod to try next, with what brought it here (the newest first, the pod's own change last) and the number of this attempt.
+    pub fn take(&mut self, now: Duration) -> Option<(Key, Vec<Reason>, u32)> {
         self.ring(now);
         let (_, key) = self.active.pop_first()?;
         let entry = self.entries.get_mut(&key)?;
         entry.state = State::InHand;
         entry.attempts += 1;
         entry.tried = now;
-        Some((key, entry.trigger.take(), entry.attempts))
+        let reasons = entry.woken.take().into_iter().chain(entry.own.clone()).collect();
+        Some((key, reasons, entry.attempts))
     }
 
     /// A pod found no node: it waits for a change of what rejected it.
@@ -105,16 +113,16 @@ impl Queue {
         let Some(entry) = self.entries.get(key) else { return };
         let (priority, state) = (entry.priority, entry.state);
         self.leave(key, priority, state);
-        self.delay(key, Some(Trigger::Timer("backoff".to_owned())), now);
+        self.delay(key, Some(Reason::timer("backoff")), now);
     }
 
     /// Something changed that these look at: pods that they rejected are tried again, after their backoff.
-    pub fn changed(&mut self, plugins: Plugins, trigger: &Trigger, now: Duration) {
+    pub fn changed(&mut self, plugins: Plugins, reason: &Reason, now: Duration) {
         // A pod that nothing rejected found no node at all.
         let concerned = |by: Plugins| by.meets(plugins) || by.is_empty();
         let keys: Vec<Key> = self.parked.iter().filter(|(_, by)| concerned(**by)).map(|(key, _)| key.clone()).collect();
         for key in keys {
-            self.wake(&key, Some(trigger.clone()), now);
+            self.wake(&key, Some(reason.clone()), now);
         }
     }
 
@@ -138,35 +146,35 @@ impl Queue {
         self.entries.is_empty()
     }
 
-    fn wake(&mut self, key: &Key, trigger: Option<Trigger>, now: Duration) {
+    fn wake(&mut self, key: &Key, woken: Option<Reason>, now: Duration) {
         let Some(entry) = self.entries.get(key) else { return };
         let (priority, state) = (entry.priority, entry.state);
         self.leave(key, priority, state);
-        self.delay(key, trigger, now);
+        self.delay(key, woken, now);
     }
 
     /// Tries a pod once its backoff is over.
-    fn delay(&mut self, key: &Key, trigger: Option<Trigger>, now: Duration) {
+    fn delay(&mut self, key: &Key, woken: Option<Reason>, now: Duration) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let due = entry.tried + backoff(entry.attempts);
         if due <= now {
-            self.activate(key, trigger);
+            self.activate(key, woken);
             return;
         }
         self.sequence += 1;
         entry.state = State::Delayed(due, self.sequence);
-        if trigger.is_some() {
-            entry.trigger = trigger;
+        if woken.is_some() {
+            entry.woken = woken;
         }
         self.timers.insert((due, self.sequence), key.clone());
     }
 
-    fn activate(&mut self, key: &Key, trigger: Option<Trigger>) {
+    fn activate(&mut self, key: &Key, woken: Option<Reason>) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         self.sequence += 1;
         entry.state = State::Active(self.sequence);
-        if trigger.is_some() {
-            entry.trigger = trigger;
+        if woken.is_some() {
+            entry.woken = woken;
         }
         self.active.insert((Reverse(entry.priority), self.sequence), key.clone());
     }
@@ -188,7 +196,7 @@ impl Queue {
         while let Some(first) = self.timers.first_entry().filter(|first| first.key().0 <= now) {
             let key = first.remove();
             let timed_out = self.parked.remove(&key).is_some();
-            self.activate(&key, timed_out.then(|| Trigger::Timer("unschedulable".to_owned())));
+            self.activate(&key, timed_out.then(|| Reason::timer("unschedulable")));
         }
     }
 }

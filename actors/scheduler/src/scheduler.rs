@@ -7,12 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cox_kit::api::Why;
 use cox_kit::feed::{Changes, Feed};
 use cox_kit::lease::Leadership;
 use cox_kit::supervise::{Child, StartError, worker};
-use cox_kit::{Api, Command, clock};
-use cox_objects::{Revision, Status, Trigger};
+use cox_kit::{Api, Command, Reason, Why, clock};
+use cox_objects::{Revision, Status};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
@@ -110,7 +109,7 @@ impl<F: Feed> Shell<F> {
         let now = self.started.elapsed();
         for change in &batch {
             if let Some(fact) = intake::read(change) {
-                self.planner.take_in(fact, &Trigger::Event(change.position), now);
+                self.planner.take_in(fact, &Reason::change(change), now);
             }
         }
         Ok(())
@@ -124,7 +123,7 @@ impl<F: Feed> Shell<F> {
             self.turn = self.turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let Some(attempt) = self.planner.next(self.started.elapsed(), self.turn >> 32) else { break };
             self.journal.lock().keep(&attempt, observed, clock::now());
-            let why = Why { observed, trigger: attempt.trigger.clone(), folded: Vec::new() };
+            let why = Why::of(attempt.reasons.iter().cloned(), observed).within(|| span(&attempt));
             batch.push((attempt, why));
         }
         batch
@@ -141,13 +140,21 @@ impl<F: Feed> Shell<F> {
                     if result.is_ok() {
                         self.api.record(commands::bound(&pod, &node));
                     }
-                    let trigger = Trigger::Timer("binding".to_owned());
-                    self.planner.settle_binding(&pod, result.is_ok(), &trigger, now);
+                    self.planner.settle_binding(&pod, result.is_ok(), &Reason::timer("binding"), now);
                 }
                 None => self.planner.settle_telling(&pod, result.is_ok(), now),
             }
         }
     }
+}
+
+/// The span of an attempt: from its decision until that is written.
+fn span(attempt: &Attempt) -> tracing::Span {
+    let node = match &attempt.step {
+        Step::Bind { node, .. } => &**node,
+        Step::Tell { .. } => "",
+    };
+    tracing::info_span!("scheduler.schedule", pod = %attempt.decision.pod, node, attempt = attempt.number)
 }
 
 /// Writes what was decided: bindings together, then conditions together, then for whom room is made.

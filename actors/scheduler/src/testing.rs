@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cox_objects::{Key, Resource, Trigger};
+use cox_kit::Reason;
+use cox_objects::{Key, Resource};
 use serde_json::{Value, json};
 
 use crate::commands::SCHEDULER;
@@ -106,7 +107,7 @@ impl World {
     }
 
     pub(crate) fn fact(&mut self, fact: Fact) {
-        self.planner.take_in(fact, &Trigger::Timer("test".to_owned()), self.now);
+        self.planner.take_in(fact, &Reason::timer("test"), self.now);
     }
 
     /// A pod is created or changed; then all happens that can.

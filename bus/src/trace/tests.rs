@@ -88,7 +88,8 @@ fn a_trace_that_is_not_sampled_is_passed_on_and_not_exported() {
 #[test]
 fn other_traces_are_linked() {
     let (_, spans) = traced(|| link(&info_span!("only"), THEIRS));
-    assert_eq!(spans[0].links.iter().map(|link| link.span_context.span_id().to_string()).collect::<Vec<_>>(), [
-        "00f067aa0ba902b7"
-    ]);
+    assert_eq!(
+        spans[0].links.iter().map(|link| link.span_context.span_id().to_string()).collect::<Vec<_>>(),
+        ["00f067aa0ba902b7"]
+    );
 }

@@ -23,10 +23,20 @@ pub struct Change {
     pub old: Option<Object>,
     /// The object after; none if it is gone.
     pub new: Option<Object>,
-    /// The event; of the objects at the start, the one that made them as they are.
+    /// The event; of the objects at the start, the one that made them as they are. A node's feed shows what a pod has come to name at the
+    /// pod's event, and after a lost connection what it has missed where it goes on: [`Change::event`] is the object's own.
     pub position: Position,
-    /// Who wrote it, and why; of the objects at the start, nothing.
+    /// Who wrote the object's own event, and why; of the objects at the start, nothing. A node's feed tells the chain and the trace only,
+    /// and of what it has missed nothing.
     pub cause: Arc<Cause>,
+}
+
+impl Change {
+    /// The event that made the object as it is; of one that is gone, that which took it away.
+    pub fn event(&self) -> Position {
+        let revision = self.new.as_ref().map_or(self.position.revision, Object::revision);
+        Position { revision, ..self.position }
+    }
 }
 
 /// A reader of changes; it holds a cursor, and nothing is queued for it.

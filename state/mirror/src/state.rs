@@ -43,6 +43,8 @@ pub struct Put {
     pub object: Option<Object>,
     /// The revision of the event that put it there: never below that of an earlier one.
     pub at: Revision,
+    /// Why that event was written, as far as it is told; nothing if the event is not known.
+    pub cause: Arc<Cause>,
 }
 
 /// A projection of the log up to a position, with the recent past of each resource.
@@ -155,8 +157,7 @@ impl State {
 
     /// Applies changes of a part of the state, up to a position; revisions may be left out.
     pub fn put_all(&mut self, position: Position, puts: impl IntoIterator<Item = Put>) {
-        let cause = Arc::new(Cause::default());
-        for Put { key, object, at } in puts {
+        for Put { key, object, at, cause } in puts {
             let old = self.item(&key).cloned();
             let (change, item) = match (object, old) {
                 (Some(object), None) => (Change::Added, Arc::new(Item::new(key, object))),
@@ -166,7 +167,7 @@ impl State {
                 (None, None) => continue,
             };
             let place = (Position { epoch: position.epoch, revision: at }, (at, at), 0);
-            self.change(place, change, item, cause.clone());
+            self.change(place, change, item, cause);
         }
         self.position = position;
     }
@@ -187,8 +188,10 @@ impl State {
         let gone: Vec<Key> = all.map(|item| item.key()).filter(|key| !kept.contains(key)).cloned().collect();
         drop(kept);
         let at = position.revision;
-        let gone = gone.into_iter().map(|key| Put { key, object: None, at });
-        let puts = objects.into_iter().map(|(key, object)| Put { key, object: Some(object), at });
+        // Which events led here is not known.
+        let cause = Arc::new(Cause::default());
+        let gone = gone.into_iter().map(|key| Put { key, object: None, at, cause: cause.clone() });
+        let puts = objects.into_iter().map(|(key, object)| Put { key, object: Some(object), at, cause: cause.clone() });
         self.put_all(position, puts.chain(gone));
     }
 

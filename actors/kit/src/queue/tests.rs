@@ -2,12 +2,17 @@
 
 use std::collections::HashSet;
 
+use cox_objects::{Epoch, Position, Trigger};
 use proptest::prelude::*;
 
 use super::*;
 
-fn timer(name: &str) -> Trigger {
-    Trigger::Timer(name.to_owned())
+fn timer(name: &str) -> Reason {
+    Reason::timer(name)
+}
+
+fn event(revision: u64) -> Reason {
+    Reason { trigger: Trigger::Event(Position { epoch: Epoch(1), revision }), cause: None }
 }
 
 const T0: Duration = Duration::ZERO;
@@ -19,7 +24,7 @@ fn arrivals_of_one_key_are_one_job_with_all_triggers() {
     queue.add("b", timer("2"));
     queue.add("a", timer("3"));
     let job = queue.take(T0).unwrap();
-    assert_eq!((job.key, job.trigger, job.folded), ("a", Some(timer("3")), vec![timer("1")]));
+    assert_eq!((job.key, job.reasons), ("a", vec![timer("3"), timer("1")]));
     assert_eq!(queue.take(T0).unwrap().key, "b");
     assert_eq!(queue.take(T0), None);
 }
@@ -32,7 +37,7 @@ fn what_arrives_while_in_hand_comes_after() {
     queue.add("a", timer("2"));
     assert_eq!(queue.take(T0), None);
     queue.finish(&"a", T0, Outcome::Done);
-    assert_eq!(queue.take(T0).unwrap().trigger, Some(timer("2")));
+    assert_eq!(queue.take(T0).unwrap().reasons, [timer("2")]);
     queue.finish(&"a", T0, Outcome::Done);
     assert!(queue.is_empty());
 }
@@ -72,6 +77,27 @@ fn the_third_panic_parks_until_the_input_changes() {
     assert_eq!(queue.parked().collect::<Vec<_>>(), [&"a"]);
     queue.add("a", timer("y"));
     assert!(queue.take(now).is_some());
+}
+
+#[test]
+fn a_try_after_a_failure_has_the_reasons_of_the_first() {
+    let mut queue = Queue::default();
+    queue.add("a", event(1));
+    queue.add("a", event(2));
+    let mut now = T0;
+    for _ in 0..3 {
+        queue.take(now).unwrap();
+        queue.finish(&"a", now, Outcome::Failed);
+        now += MAX_DELAY;
+    }
+    assert_eq!(queue.take(now).unwrap().reasons, [timer("backoff"), event(2), event(1)]);
+    queue.add("a", event(3));
+    queue.finish(&"a", now, Outcome::Failed);
+    now += MAX_DELAY;
+    assert_eq!(queue.take(now).unwrap().reasons, [event(3), event(2), event(1)], "news come first");
+    queue.finish(&"a", now, Outcome::Done);
+    queue.add("a", event(4));
+    assert_eq!(queue.take(now).unwrap().reasons, [event(4)]);
 }
 
 proptest! {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use cox_objects::{Key, Resource};
 
 use super::{GATHER, Write};
-use crate::api::Why;
 use crate::supervise::{Child, worker};
+use crate::why::Why;
 use crate::{Api, Command};
 
 /// How often due notes are looked for.

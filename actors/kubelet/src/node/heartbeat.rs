@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cox_kit::api::Why;
+use cox_kit::Why;
 use cox_kit::recorder::{About, Note};
 use cox_kit::supervise::{Child, worker};
 use cox_kit::{Command, Feed};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cox_kit::api::Why;
+use cox_kit::Why;
 use cox_kit::{Command, Feed};
 use serde_json::Value;
 
@@ -60,7 +60,7 @@ impl<F: Feed> State<F> {
     fn launch_tell(&mut self, patch: Value) {
         let (context, key, uid) = (self.context.clone(), self.key(), self.uid.clone());
         self.spawn(Operation::Tell, async move {
-            let why = Why { observed: context.feed.revision(), trigger: None, folded: Vec::new() };
+            let why = Why::of([], context.feed.revision());
             let patch = serde_json::json!({"metadata": {"uid": uid}, "status": patch});
             let result = context.api.run(&[Command::Patch { key, subresource: "status", patch }], &why).await;
             Finished::Plain(match result {

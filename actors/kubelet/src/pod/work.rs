@@ -1,6 +1,6 @@
 //! What the operations of a pod do that need no file of their own: volumes, sandbox, and what is taken away. Each may be repeated.
 
-use cox_kit::api::Why;
+use cox_kit::Why;
 use cox_kit::{Command, Feed};
 use cox_objects::Key;
 use cox_runtime::SandboxSpec;

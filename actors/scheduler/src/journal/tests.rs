@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use cox_kit::Reason;
+
 use super::*;
 use crate::commands::SCHEDULER;
 use crate::intake::Fact;
@@ -10,7 +12,7 @@ use crate::testing::*;
 
 fn attempts(nodes: usize, pods: usize) -> Vec<Attempt> {
     let mut planner = Planner::new(SCHEDULER);
-    let (timer, now) = (Trigger::Timer("test".to_owned()), std::time::Duration::ZERO);
+    let (timer, now) = (Reason::timer("test"), std::time::Duration::ZERO);
     for i in 0..nodes {
         planner.take_in(Fact::Node(Box::new(node(&format!("n{i}"), json!({})))), &timer, now);
     }

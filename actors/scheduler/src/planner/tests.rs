@@ -5,8 +5,8 @@ use serde_json::json;
 use super::*;
 use crate::testing::*;
 
-fn timer() -> Trigger {
-    Trigger::Timer("test".to_owned())
+fn timer() -> Reason {
+    Reason::timer("test")
 }
 
 #[test]

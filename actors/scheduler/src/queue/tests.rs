@@ -11,8 +11,8 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn trigger() -> Trigger {
-    Trigger::Timer("test".to_owned())
+fn reason() -> Reason {
+    Reason::timer("test")
 }
 
 fn take(queue: &mut Queue, seconds: u64) -> Option<String> {
@@ -35,9 +35,9 @@ fn only_changes_of_what_rejected_a_pod_wake_it() {
     queue.add(&key("a"), 0, None, at(0));
     assert_eq!(take(&mut queue, 0).as_deref(), Some("a"));
     queue.park(&key("a"), FIT, at(0));
-    queue.changed(TAINTS, &trigger(), at(50));
+    queue.changed(TAINTS, &reason(), at(50));
     assert_eq!(take(&mut queue, 50), None);
-    queue.changed(FIT.and(TAINTS), &trigger(), at(50));
+    queue.changed(FIT.and(TAINTS), &reason(), at(50));
     assert_eq!(take(&mut queue, 50).as_deref(), Some("a"));
 }
 
@@ -47,8 +47,27 @@ fn a_pod_without_any_node_is_woken_by_everything() {
     queue.add(&key("a"), 0, None, at(0));
     take(&mut queue, 0);
     queue.park(&key("a"), Plugins::default(), at(0));
-    queue.changed(TAINTS, &trigger(), at(50));
+    queue.changed(TAINTS, &reason(), at(50));
     assert_eq!(take(&mut queue, 50).as_deref(), Some("a"));
+}
+
+#[test]
+fn what_wakes_a_pod_comes_before_its_own_change_which_stays() {
+    let mut queue = Queue::default();
+    let own = |revision| Some(Reason::timer(revision));
+    let reasons = |queue: &mut Queue, seconds| {
+        let (key, reasons, _) = queue.take(at(seconds)).unwrap();
+        queue.park(&key, FIT, at(seconds));
+        reasons
+    };
+    queue.add(&key("a"), 0, own("1"), at(0));
+    assert_eq!(reasons(&mut queue, 0), [Reason::timer("1")]);
+    queue.changed(FIT, &reason(), at(50));
+    assert_eq!(reasons(&mut queue, 50), [reason(), Reason::timer("1")]);
+    queue.changed(FIT, &reason(), at(100));
+    queue.add(&key("a"), 0, own("2"), at(100));
+    assert_eq!(reasons(&mut queue, 100), [Reason::timer("2")], "its own change is newer than what woke it");
+    assert_eq!(reasons(&mut queue, 400), [Reason::timer("unschedulable"), Reason::timer("2")]);
 }
 
 #[test]
@@ -59,7 +78,7 @@ fn attempts_are_spaced_by_one_second_doubling_to_ten() {
     for expected in [1, 2, 4, 8, 10, 10] {
         let (key, ..) = queue.take(now).unwrap();
         queue.park(&key, FIT, now);
-        queue.changed(FIT, &trigger(), now);
+        queue.changed(FIT, &reason(), now);
         assert!(queue.take(now + at(expected) - Duration::from_millis(1)).is_none());
         assert_eq!(queue.next_due(), Some(now + at(expected)));
         now += at(expected);
@@ -89,6 +108,6 @@ fn a_changed_priority_moves_a_waiting_pod_and_removal_forgets_it() {
     assert_eq!(order, ["c", "b"]);
     queue.remove(&key("b"));
     queue.park(&key("b"), FIT, at(0));
-    queue.changed(Plugins::ALL, &trigger(), at(100));
+    queue.changed(Plugins::ALL, &reason(), at(100));
     assert_eq!(take(&mut queue, 100), None);
 }

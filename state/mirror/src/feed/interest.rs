@@ -1,8 +1,9 @@
 //! What concerns a node: the pure core of its feed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use cox_objects::{Key, Object, Resource, Revision, Source};
+use cox_objects::{Cause, Key, Object, Resource, Revision, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -61,29 +62,28 @@ impl Interest {
 
     /// Everything that concerns the node, in an order in which it can be used.
     pub fn whole(&mut self, state: &dyn Source) -> Vec<Put> {
-        let at = state.revision();
-        let mut puts = Vec::new();
+        let mut puts = Puts::at(state.revision(), Arc::default());
         for resource in self.resources() {
             for (key, object) in state.list(&resource, "") {
-                self.take_one(&key, Some(&object), at, state, &mut puts);
+                self.take_one(&key, Some(&object), state, &mut puts);
             }
         }
-        puts
+        puts.all
     }
 
     /// What a change means for the node: nothing, or puts in an order in which they can be used.
     pub fn take(&mut self, change: &Change, state: &dyn Source) -> Vec<Put> {
-        let mut puts = Vec::new();
-        self.take_one(&change.key, change.new.as_ref(), change.position.revision, state, &mut puts);
-        puts
+        let mut puts = Puts::at(change.position.revision, change.cause.clone());
+        self.take_one(&change.key, change.new.as_ref(), state, &mut puts);
+        puts.all
     }
 
-    fn take_one(&mut self, key: &Key, object: Option<&Object>, at: Revision, state: &dyn Source, puts: &mut Vec<Put>) {
+    fn take_one(&mut self, key: &Key, object: Option<&Object>, state: &dyn Source, puts: &mut Puts) {
         if key.resource == Resource::PODS {
-            return self.take_pod(key, object, at, state, puts);
+            return self.take_pod(key, object, state, puts);
         }
         if self.concerns(key) {
-            self.send(key, object, at, puts);
+            self.send(key, object, puts);
         }
     }
 
@@ -99,7 +99,7 @@ impl Interest {
         }
     }
 
-    fn take_pod(&mut self, key: &Key, pod: Option<&Object>, at: Revision, state: &dyn Source, puts: &mut Vec<Put>) {
+    fn take_pod(&mut self, key: &Key, pod: Option<&Object>, state: &dyn Source, puts: &mut Puts) {
         let value = pod.map(Object::value).filter(|pod| text(pod, "/spec/nodeName") == self.node);
         let before = self.pods.remove(key).unwrap_or_default();
         let now = value.as_ref().map(|pod| named_by(key, pod)).unwrap_or_default();
@@ -107,16 +107,16 @@ impl Interest {
             let count = self.named.entry(name.clone()).or_default();
             *count += 1;
             if *count == 1 {
-                self.send(name, state.get(name).as_ref(), at, puts);
+                self.send(name, state.get(name).as_ref(), puts);
             }
         }
-        self.send(key, pod.filter(|_| value.is_some()), at, puts);
+        self.send(key, pod.filter(|_| value.is_some()), puts);
         for name in before.difference(&now) {
             if let Some(count) = self.named.get_mut(name) {
                 *count -= 1;
                 if *count == 0 {
                     self.named.remove(name);
-                    self.send(name, None, at, puts);
+                    self.send(name, None, puts);
                 }
             }
         }
@@ -126,11 +126,11 @@ impl Interest {
     }
 
     /// Sends what the node does not have yet. What it names may have been sent newer than the change that comes now.
-    fn send(&mut self, key: &Key, object: Option<&Object>, at: Revision, puts: &mut Vec<Put>) {
+    fn send(&mut self, key: &Key, object: Option<&Object>, puts: &mut Puts) {
         let has = self.sent.get(key).copied();
         let news = match object {
             Some(object) => has.is_none_or(|has| has < object.revision()),
-            None => has.is_some_and(|has| has <= at),
+            None => has.is_some_and(|has| has <= puts.at),
         };
         if !news {
             return;
@@ -139,7 +139,28 @@ impl Interest {
             Some(object) => self.sent.insert(key.clone(), object.revision()),
             None => self.sent.remove(key),
         };
-        puts.push(Put { key: key.clone(), object: object.cloned(), at });
+        puts.add(key, object);
+    }
+}
+
+/// What one event means for the node.
+struct Puts {
+    at: Revision,
+    cause: Arc<Cause>,
+    /// The cause of what is as an older event made it.
+    older: Arc<Cause>,
+    all: Vec<Put>,
+}
+
+impl Puts {
+    fn at(at: Revision, cause: Arc<Cause>) -> Self {
+        Puts { at, cause, older: Arc::default(), all: Vec::new() }
+    }
+
+    fn add(&mut self, key: &Key, object: Option<&Object>) {
+        let its_own = object.is_none_or(|object| object.revision() == self.at);
+        let cause = if its_own { &self.cause } else { &self.older };
+        self.all.push(Put { key: key.clone(), object: object.cloned(), at: self.at, cause: cause.clone() });
     }
 }
 

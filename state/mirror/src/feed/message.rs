@@ -1,8 +1,10 @@
 //! The messages of a node feed (MessagePack, named fields).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cox_objects::object::ObjectError;
-use cox_objects::{Key, Object, Position, Resource, Revision};
+use cox_objects::{Cause, Key, Object, Position, RequestId, Resource, Revision};
 use serde::{Deserialize, Serialize};
 
 use super::Scope;
@@ -60,7 +62,7 @@ impl Message {
     }
 }
 
-/// A put on the wire.
+/// A put on the wire, with as much of the cause of its event as a node needs to go on with its chain of causes and its trace.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WirePut {
     #[serde(rename = "r")]
@@ -71,12 +73,23 @@ pub struct WirePut {
     object: Option<Bytes>,
     #[serde(rename = "a")]
     at: Revision,
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    correlation: Option<RequestId>,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
 }
 
 impl From<Put> for WirePut {
-    fn from(Put { key, object, at }: Put) -> Self {
+    fn from(Put { key, object, at, cause }: Put) -> Self {
         let object = object.map(|object| object.bytes().clone());
-        WirePut { resource: key.resource.clone(), path: key.path().to_owned(), object, at }
+        WirePut {
+            resource: key.resource.clone(),
+            path: key.path().to_owned(),
+            object,
+            at,
+            correlation: cause.correlation,
+            traceparent: cause.traceparent.clone(),
+        }
     }
 }
 
@@ -85,7 +98,9 @@ impl TryFrom<WirePut> for Put {
 
     fn try_from(wire: WirePut) -> Result<Self, ObjectError> {
         let key = Key::at(wire.resource, &wire.path);
-        Ok(Put { key, object: wire.object.map(Object::from_stored).transpose()?, at: wire.at })
+        // Who wrote it is not for the node to know; with which chain and trace to go on is.
+        let cause = Cause { correlation: wire.correlation, traceparent: wire.traceparent, ..Cause::default() };
+        Ok(Put { key, object: wire.object.map(Object::from_stored).transpose()?, at: wire.at, cause: Arc::new(cause) })
     }
 }
 

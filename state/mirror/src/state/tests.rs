@@ -206,7 +206,13 @@ fn what_is_remembered_is_bounded_by_bytes_and_age() {
 #[test]
 fn replacing_a_part_shows_as_changes() {
     let mut state = started(Limits::default());
-    let put = |path: &str, label: &str, at| Put { key: key(path), object: Some(labelled(label, at)), at };
+    let cause = Arc::new(Cause::default());
+    let put = |path: &str, label: &str, at| Put {
+        key: key(path),
+        object: Some(labelled(label, at)),
+        at,
+        cause: cause.clone(),
+    };
     state.put_all(at(5), [put("a/x", "1", 5), put("a/y", "1", 5), put("a/z", "1", 5)]);
     state.replace(
         at(9),
