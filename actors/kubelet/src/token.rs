@@ -1,7 +1,6 @@
 //! Tokens of a pod's ServiceAccount, for its projected volumes.
 
-use cox_kit::Why;
-use cox_kit::{Command, Feed};
+use cox_kit::{Command, Feed, Why};
 use cox_objects::{Key, Resource};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccountTokenProjection};
 use serde_json::{Value, json};

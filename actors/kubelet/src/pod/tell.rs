@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use cox_kit::Why;
-use cox_kit::{Command, Feed};
+use cox_kit::{Command, Feed, Why};
 use serde_json::Value;
 
 use super::State;

@@ -1,7 +1,6 @@
 //! What the operations of a pod do that need no file of their own: volumes, sandbox, and what is taken away. Each may be repeated.
 
-use cox_kit::Why;
-use cox_kit::{Command, Feed};
+use cox_kit::{Command, Feed, Why};
 use cox_objects::Key;
 use cox_runtime::SandboxSpec;
 use k8s_openapi::api::core::v1::Pod;
