@@ -1,6 +1,5 @@
 //! `cox bench`: what a cluster's API carries, measured from outside with the standard API only, so that any Kubernetes can be compared.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -9,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::cli::{Bench, Operation};
+use crate::output;
 
 mod load;
 mod report;
@@ -49,9 +49,9 @@ pub async fn run(options: Bench) -> Result<()> {
     progress.finish_and_clear();
     let report = Report { server: target.server().to_owned(), version, results: outcome? };
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        output::line(&serde_json::to_string_pretty(&report)?)?;
     } else {
-        print!("{}", report.table(std::io::stdout().is_terminal()));
+        output::print(&report.table(output::colours(&std::io::stdout())))?;
     }
     removed
 }

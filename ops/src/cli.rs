@@ -119,21 +119,29 @@ impl Up {
     }
 }
 
-/// Options of this machine and its network.
+/// Options of where a cluster is: its networks, and this machine's name in it.
 #[derive(Args, Clone)]
-pub struct Machine {
+pub struct Place {
     /// The node's name; this machine's host name if not given.
     #[arg(long, value_name = "NAME")]
     pub node_name: Option<String>,
-    /// The OCI runtime: auto, crun, runc, or a program with their command line.
-    #[arg(long, value_name = "NAME", default_value = "auto")]
-    pub runtime: String,
     /// Addresses of the node's pods.
     #[arg(long, value_name = "CIDR", default_value = "10.244.0.0/24")]
     pub pod_cidr: Ipv4Net,
     /// Addresses of Services.
     #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
     pub service_cidr: Ipv4Net,
+}
+
+/// Options of this machine as a node.
+#[derive(Args, Clone)]
+pub struct Machine {
+    /// Its name and networks.
+    #[command(flatten)]
+    pub place: Place,
+    /// The OCI runtime: auto, crun, runc, or a program with their command line.
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub runtime: String,
     /// Where the logs of containers go.
     #[arg(long, value_name = "DIR", default_value = "/var/log/pods")]
     pub log_dir: PathBuf,
@@ -196,9 +204,9 @@ pub struct Credentials {
     /// Where the cluster keeps its state.
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
     pub data_dir: PathBuf,
-    /// This machine as a node.
+    /// This machine's name and networks.
     #[command(flatten)]
-    pub machine: Machine,
+    pub place: Place,
 }
 
 /// Options of `cox image`.

@@ -26,8 +26,8 @@ async fn start(options: &Component, process: &mut Process) -> Result<String> {
     let has = |part: Part| options.names.contains(&part);
     let (id, own) = credentials(&options.creds, &options.nats_url)?;
     let mut machine = options.machine.clone();
-    if let (None, Some(Identity::Node(name) | Identity::Proxy(name))) = (&machine.node_name, &own) {
-        machine.node_name = Some(name.clone());
+    if let (None, Some(Identity::Node(name) | Identity::Proxy(name))) = (&machine.place.node_name, &own) {
+        machine.place.node_name = Some(name.clone());
     }
     if has(Part::Kubelet) || has(Part::Proxy) {
         node::check(&machine.runtime)?;
@@ -42,7 +42,7 @@ async fn start(options: &Component, process: &mut Process) -> Result<String> {
         }
     }
     let listen = if has(Part::Gateway) { address::free(options.listen)? } else { options.listen };
-    let site = Site::new(cluster, &machine, listen)?;
+    let site = Site::new(cluster, &machine.place, listen)?;
     let reader = options.names.iter().find(|part| part.reads_mirror());
     let plan = Plan {
         parts: options.names.clone(),

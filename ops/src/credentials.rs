@@ -7,6 +7,7 @@ use cox_bus::server::make_credentials;
 
 use crate::cli::Credentials;
 use crate::cluster::Cluster;
+use crate::output;
 use crate::site::Site;
 
 /// Makes the keys and credentials that are not there yet, and prints the part of the server's configuration.
@@ -16,11 +17,10 @@ use crate::site::Site;
 pub fn run(options: &Credentials) -> Result<()> {
     let cluster = Cluster::open(&options.data_dir)?;
     // No address of the API is in the keys, so none is needed.
-    let site = Site::new(cluster, &options.machine, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
+    let site = Site::new(cluster, &options.place, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
     site.keys()?;
     let nodes = [site.host_name.clone()];
     let configuration = make_credentials(&site.cluster.dir, &site.cluster.id, &options.nats_url, &nodes)?;
-    print!("{configuration}");
     eprintln!("credentials are in {}", site.cluster.credentials().display());
-    Ok(())
+    output::print(&configuration)
 }

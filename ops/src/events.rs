@@ -1,6 +1,5 @@
 //! `cox events`: what the log says, and what it goes on to say.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,7 +9,7 @@ use cox_objects::{Event, Revision};
 use tokio::time::Instant;
 
 use crate::cli::Events;
-use crate::operator;
+use crate::{operator, output};
 
 mod line;
 
@@ -25,22 +24,14 @@ const LAST: u64 = 100;
 /// One line that says what to do.
 pub async fn run(options: Events) -> Result<()> {
     let bus = operator::connect(&options.data_dir).await?;
-    let mut out = Printer { json: options.json, colours: !options.json && std::io::stdout().is_terminal() };
+    let out = Printer { json: options.json, colours: !options.json && output::colours(&std::io::stdout()) };
     tokio::select! {
-        done = print(&bus, &options, &mut out) => match done {
-            Err(error) if closed(&error) => Ok(()),
-            done => done,
-        },
+        done = print(&bus, &options, &out) => done,
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }
 
-/// Whether nobody reads what we print any more (`cox events | head`).
-fn closed(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-async fn print(bus: &Bus, options: &Events, out: &mut Printer) -> Result<()> {
+async fn print(bus: &Bus, options: &Events, out: &Printer) -> Result<()> {
     // The subscription stands before the head is asked for, so that nothing falls between the two.
     let following = if options.follow { Some(cox_bus::follow(bus).await?) } else { None };
     let head = bus.head(Instant::now() + PATIENCE).await.context("the apiserver does not answer; see `cox status`")?;
@@ -93,7 +84,7 @@ async fn print(bus: &Bus, options: &Events, out: &mut Printer) -> Result<()> {
 }
 
 /// Reads a range of the log, both ends included.
-async fn read(bus: &Bus, from: Revision, to: Revision, out: &mut Printer) -> Result<()> {
+async fn read(bus: &Bus, from: Revision, to: Revision, out: &Printer) -> Result<()> {
     if from > to {
         return Ok(());
     }
@@ -120,20 +111,14 @@ struct Printer {
 }
 
 impl Printer {
-    fn event(&mut self, event: &Event) -> std::io::Result<()> {
+    fn event(&self, event: &Event) -> Result<()> {
         let text = if self.json { line::json(event) } else { line::text(event, self.colours) };
-        self.line(&text)
+        output::line(&text)
     }
 
-    fn sealed(&mut self, revision: Revision, key: &cox_objects::Key) -> std::io::Result<()> {
+    fn sealed(&self, revision: Revision, key: &cox_objects::Key) -> Result<()> {
         let text = if self.json { line::sealed_json(revision, key) } else { line::sealed_text(revision, key) };
-        self.line(&text)
-    }
-
-    fn line(&mut self, text: &str) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{text}")?;
-        out.flush()
+        output::line(&text)
     }
 
     /// What is no event goes to standard error, so that lines stay events.

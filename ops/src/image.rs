@@ -1,21 +1,30 @@
 //! `cox image`: what is in the node's image store.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cox_runtime::ImageStore;
 
 use crate::cli::{Image, ImageAction};
+use crate::output;
 
 /// Does what was asked.
 ///
 /// # Errors
 /// One line that says what to do.
 pub async fn run(options: Image) -> Result<()> {
-    let store = ImageStore::open(&options.data_dir.join("node").join("images"))?;
+    let folder = options.data_dir.join("node").join("images");
+    // Looking makes nothing; an image may be loaded before the cluster's first start.
+    if matches!(options.action, ImageAction::List) && !folder.exists() {
+        bail!(
+            "{} has no images; load one with `cox image load FILE`, or give the cluster's folder with --data-dir",
+            options.data_dir.display()
+        );
+    }
+    let store = ImageStore::open(&folder)?;
     match options.action {
         ImageAction::Load { file } => {
             for image in store.load(&file)? {
                 let name = image.repo_tags.first().cloned().unwrap_or_else(|| "<none>".to_owned());
-                println!("loaded {name} ({}, {})", image.id, size(image.size));
+                output::line(&format!("loaded {name} ({}, {})", image.id, size(image.size)))?;
             }
         }
         ImageAction::List => {
@@ -29,10 +38,11 @@ pub async fn run(options: Image) -> Result<()> {
                 })
                 .collect();
             let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0).max("IMAGE".len());
-            println!("{:width$}  {:12}  SIZE", "IMAGE", "ID");
+            let mut table = format!("{:width$}  {:12}  SIZE\n", "IMAGE", "ID");
             for (name, id, size) in rows {
-                println!("{name:width$}  {id:12}  {size}");
+                table.push_str(&format!("{name:width$}  {id:12}  {size}\n"));
             }
+            output::print(&table)?;
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ mod events;
 mod image;
 mod node;
 mod operator;
+mod output;
 mod process;
 mod ready;
 mod site;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<output::Unread>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("cox: {}", line(&error));
             ExitCode::FAILURE

@@ -16,6 +16,7 @@ use ipnet::Ipv4Net;
 
 use crate::cluster::Cluster;
 use crate::compose::{self, Transport};
+use crate::output;
 use crate::site::Site;
 
 /// The domain of Services.
@@ -176,6 +177,5 @@ pub async fn down(dir: &Path) -> Result<()> {
     runtime.down().await?;
     cox_proxy::nft::apply(&removal(&cluster.table())).await?;
     cox_kubelet::volumes::manager::tear_down(&cluster.dir.join("node").join("pods"))?;
-    println!("stopped all pods of the cluster in {}", cluster.dir.display());
-    Ok(())
+    output::line(&format!("stopped all pods of the cluster in {}", cluster.dir.display()))
 }

@@ -9,8 +9,7 @@ use nix::sys::signal::{Signal as Kind, kill};
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli;
-use crate::telemetry;
+use crate::{cli, output, telemetry};
 
 /// What runs, in order of start.
 #[derive(Default)]
@@ -93,7 +92,8 @@ pub async fn run(telemetry: &cli::Telemetry, start: impl AsyncFnOnce(&mut Proces
         None => Ok(()),
         Some(Err(error)) => Err(error),
         Some(Ok(ready)) => {
-            println!("ready {ready}");
+            // A cluster whose starter does not listen runs all the same.
+            let _ = output::line(&format!("ready {ready}"));
             tokio::select! {
                 () = signals.next() => Ok(()),
                 failed = process.failed() => Err(anyhow::anyhow!("{failed}")),

@@ -9,7 +9,7 @@ use cox_objects::{Kinds, kinds, name};
 use ipnet::Ipv4Net;
 
 use crate::address;
-use crate::cli::Machine;
+use crate::cli::Place;
 use crate::cluster::Cluster;
 use crate::compose::Network;
 
@@ -32,9 +32,9 @@ impl Site {
     ///
     /// # Errors
     /// One line that says which option cannot be used.
-    pub fn new(cluster: Cluster, machine: &Machine, listen: SocketAddr) -> Result<Self> {
-        let (services, pods) = (machine.service_cidr.trunc(), machine.pod_cidr.trunc());
-        let host_name = machine.node_name.clone().unwrap_or_else(address::host_name);
+    pub fn new(cluster: Cluster, place: &Place, listen: SocketAddr) -> Result<Self> {
+        let (services, pods) = (place.service_cidr.trunc(), place.pod_cidr.trunc());
+        let host_name = place.node_name.clone().unwrap_or_else(address::host_name);
         check(services, pods, &host_name)?;
         // Without an address of its own, the machine is reached by its pods at the address of their bridge.
         let gateway_of_pods = pods.hosts().next().unwrap_or(pods.addr());

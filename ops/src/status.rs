@@ -1,6 +1,5 @@
 //! `cox status`: the live supervision trees, the head of the log, and how far each mirror is behind it.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::cli::Status;
 use crate::control::{TREE, Told};
-use crate::operator;
+use crate::{operator, output};
 
 mod render;
 
@@ -40,9 +39,9 @@ pub async fn run(options: Status) -> Result<()> {
     let bus = operator::connect(&options.data_dir).await?;
     let report = ask(&bus, &options.data_dir).await?;
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&report.json())?);
+        output::line(&serde_json::to_string_pretty(&report.json())?)?;
     } else {
-        print!("{}", render::text(&report, std::io::stdout().is_terminal()));
+        output::print(&render::text(&report, output::colours(&std::io::stdout())))?;
     }
     let sick = report.sick();
     anyhow::ensure!(sick.is_empty(), "not well: {}", sick.join(", "));

@@ -1,7 +1,5 @@
 //! Logs to standard error, and spans to an OTLP endpoint if one is given.
 
-use std::io::IsTerminal;
-
 use anyhow::{Context, Result};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
@@ -11,6 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::cli::Telemetry;
+use crate::output;
 
 /// What is to be flushed at the end. Without an endpoint there is nothing, and spans cost nothing.
 pub struct Guard(Option<SdkTracerProvider>);
@@ -35,7 +34,8 @@ pub fn start(options: &Telemetry) -> Result<Guard> {
         // What it says of the connection is said by the bus, with whose connection it is.
         filter = filter.add_directive("async_nats=off".parse()?);
     }
-    let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let text =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(output::colours(&std::io::stderr()));
     let lines = if options.log_json { text.json().boxed() } else { text.compact().boxed() };
     let registry = tracing_subscriber::registry().with(lines.with_filter(filter));
     let Some(endpoint) = &options.otlp else {

@@ -36,7 +36,7 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
     }
     let cluster = Cluster::open(data_dir)?;
     let listen = if parts.contains(&Part::Gateway) { address::free(options.listen)? } else { options.listen };
-    let site = Site::new(cluster, machine, listen)?;
+    let site = Site::new(cluster, &machine.place, listen)?;
     let cluster = &site.cluster;
     // Whoever runs the gateway sees to its certificate; the keys of a new cluster are made by whoever is first.
     if cluster.has_keys().is_err() {

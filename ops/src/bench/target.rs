@@ -38,7 +38,9 @@ impl Target {
         let read = Kubeconfig::read_from(file);
         let read =
             read.with_context(|| format!("{} cannot be used; give another with --kubeconfig", file.display()))?;
-        let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
+        let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
+        let config =
+            config.with_context(|| format!("{} cannot be used; give another with --kubeconfig", file.display()))?;
         if config.auth_info.exec.is_some() || config.auth_info.auth_provider.is_some() {
             bail!("{} runs a program to authenticate; give one with a certificate or a token", file.display());
         }
