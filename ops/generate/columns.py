@@ -79,7 +79,7 @@ def main():
             schemas[name] = json.loads(schema)
 
     def describe(definition, field):
-        return schemas["io.k8s.api." + definition]["properties"][field]["description"]
+        return schemas["io.k8s.api." + definition]["properties"][field]["description"].split("\n\nPossible enum values:")[0]
 
     tables = recorded()
     pods = {column["name"]: column for column in tables["pods"]}

@@ -42,7 +42,8 @@ class Package:
     """The type declarations of one Go package, by name."""
 
     def __init__(self, key, folder):
-        self.key, self.structs, self.aliases, self.constants = key, {}, {}, {}
+        self.key, self.structs, self.aliases, self.constants, self.enums = key, {}, {}, {}, {}
+        self.values = []
         for path in sorted(folder.glob("*.go")):
             if path.name.endswith("_test.go") or path.name.startswith(("zz_", "generated")):
                 continue
@@ -51,6 +52,11 @@ class Package:
             for alias, target in re.findall(r'^\s*(?:import\s+)?(\w+)?\s*"(k8s\.io/[^"]+)"', text, re.M):
                 imports[alias or target.rsplit("/", 1)[1]] = target
             self.constants.update(re.findall(r'^\t(\w+)\s+\w+\s*=\s*("[^"]*")$', text, re.M))
+            for name in re.findall(r"^// \+enum\n(?://.*\n)*type (\w+) string$", text, re.M):
+                self.enums.setdefault(name, {})
+            # With their comments, which are not those of whole groups of constants.
+            for comment, name, kind, value in re.findall(r'((?:^\t//.*\n)*)^\t(?:const )?(\w+)\s+(\w+)\s*=\s*"([^"]*)"', text, re.M):
+                self.values.append((kind, value, " ".join(comment.replace("//", " ").split()).removeprefix(name).strip()))
             for name, body in re.findall(r"^type (\w+) struct \{\n(.*?)^\}", text, re.M | re.S):
                 self.structs[name] = (body, imports)
             for name, target in re.findall(r"^type (\w+) ((?:\[\]|map\[|\*)?[\w.\]\[]+)$", text, re.M):
@@ -58,6 +64,9 @@ class Package:
                     self.aliases[name] = (target, imports)
             for name, target in re.findall(r"^\t(\w+) (string|int32|bool)$", "\n".join(re.findall(r"^type \((.*?)^\)", text, re.M | re.S)), re.M):
                 self.aliases[name] = (target, imports)
+        for kind, value, comment in self.values:
+            if kind in self.enums:
+                self.enums[kind].setdefault(value, comment)
 
 
 class Reader:
@@ -163,6 +172,7 @@ class Reader:
         number = re.match(r"\w+,(\d+)", tag.get("protobuf", ""))
         kind, pointer = self.expression(go, owner, imports)
         said = schema.get("properties", {}).get(name, {})
+        self.enumerate(go, owner, imports, said)
         flags = []
         if "omitempty" in options:
             flags.append("e")
@@ -187,6 +197,18 @@ class Reader:
             named = re.match(r"ref\((\w+)\)", default)
             flags.append("d=" + (self.package(owner).constants[named[1]] if named else default))
         return name, kind, int(number[1]) if number else 0, flags
+
+    def enumerate(self, go, owner, imports, said):
+        """Says in a field's schema which values there are, as Kubernetes does it: sorted, and told again in the description."""
+        where, name = self.resolve(go.lstrip("*[]"), owner, imports)
+        if (where != META and not (self.api / where).is_dir()) or "enum" in said or not said:
+            return
+        values = self.package(where).enums.get(name)
+        if not values:
+            return
+        (said["items"] if "items" in said else said)["enum"] = sorted(values)
+        lines = sorted(f' - `"{value}"` {comment}' for value, comment in values.items())
+        said["description"] = "\n".join([said.get("description", ""), "", "Possible enum values:", *lines])
 
 
 def folder_of(group, version):

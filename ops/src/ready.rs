@@ -5,7 +5,7 @@ use std::time::Duration;
 use cox_bus::Bus;
 use cox_gateway::{Check, Readiness};
 use cox_mirror::Mirror;
-use cox_objects::{Key, Resource, Source};
+use cox_objects::{Key, Position, Resource, Source};
 use futures::future::BoxFuture;
 
 /// How long the apiserver may take to answer.
@@ -30,15 +30,20 @@ impl Facts {
         Check::new("bus", (!up).then(|| "the bus is not connected".to_owned()))
     }
 
-    async fn all(&self) -> Vec<Check> {
+    async fn head(&self) -> (Check, Option<Position>) {
         let head = self.bus.head(tokio::time::Instant::now() + PATIENCE).await;
-        let store = head.as_ref().err().map(|error| format!("the apiserver does not answer: {error}"));
+        let fault = head.as_ref().err().map(|error| format!("the apiserver does not answer: {error}"));
+        (Check::new("log-store", fault), head.ok())
+    }
+
+    async fn all(&self) -> Vec<Check> {
+        let (store, head) = self.head().await;
         let behind = match head {
-            Ok(head) if self.mirror.waits_for(head.revision, PATIENCE).await => None,
-            Ok(head) => {
+            Some(head) if self.mirror.waits_for(head.revision, PATIENCE).await => None,
+            Some(head) => {
                 Some(format!("the mirror is at {} and the log at {}", self.mirror.position().revision, head.revision))
             }
-            Err(_) => Some("the head is not known".to_owned()),
+            None => Some("the head is not known".to_owned()),
         };
         let there = |resource, namespace: &str, name: &str| {
             Source::get(&self.mirror, &Key::new(resource, namespace, name)).is_some()
@@ -48,7 +53,7 @@ impl Facts {
             !there(Resource::NAMESPACES, "", namespace) || !there(Resource::SERVICEACCOUNTS, namespace, "default")
         });
         vec![
-            Check::new("log-store", store),
+            store,
             self.bus_check(),
             Check::new("mirror", behind),
             Check::new(
@@ -65,7 +70,7 @@ impl Facts {
 
 impl Readiness for Facts {
     fn live(&self) -> BoxFuture<'_, Vec<Check>> {
-        Box::pin(async { vec![self.bus_check()] })
+        Box::pin(async { vec![self.head().await.0, self.bus_check()] })
     }
 
     fn ready(&self) -> BoxFuture<'_, Vec<Check>> {

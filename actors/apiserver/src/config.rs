@@ -21,6 +21,8 @@ pub struct Config {
     pub advertise_port: u16,
     /// What signs and verifies the tokens of service accounts.
     pub tokens: Arc<TokenKeys>,
+    /// The certificates, in PEM, that clients' certificates are checked with; other API servers ask for them.
+    pub client_ca: String,
     /// Requests that may be worked on at a time; more are answered 429.
     pub max_in_flight: usize,
     /// Options of the log.

@@ -42,6 +42,7 @@ pub(crate) fn test_config() -> Config {
         advertise_address: "192.0.2.1".parse().unwrap(),
         advertise_port: 6443,
         tokens: std::sync::Arc::new(token::tests::keys()),
+        client_ca: String::new(),
         max_in_flight: 64,
         log: cox_log::Options::default(),
     }

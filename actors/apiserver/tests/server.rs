@@ -30,6 +30,7 @@ fn config() -> Config {
         advertise_address: "192.0.2.1".parse().unwrap(),
         advertise_port: 6443,
         tokens: Arc::new(keys),
+        client_ca: String::new(),
         max_in_flight: 256,
         log: cox_log::Options::default(),
     }

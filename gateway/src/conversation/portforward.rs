@@ -1,9 +1,12 @@
-//! Port forwarding: SPDY frames inside a WebSocket, a bus stream to the node for each connection.
+//! Port forwarding: SPDY frames inside a WebSocket as kubectl sends them, or [`channels`] as other clients do; a bus stream to the node for each
+//! connection.
 //!
-//! Flow: for each connection the client opens two SPDY streams with the same `requestid`: `error`, on which it is told what went wrong, and
+//! Flow of the first: for each connection the client opens two SPDY streams with the same `requestid`: `error`, on which it is told what went wrong, and
 //! `data`. When the data stream comes a bus stream is opened to the node, and both are copied into each other until both directions have ended.
 //!
 //! Assumptions: all connections of a session share its WebSocket, so one whose pod does not read holds up the others once its queue is full.
+
+mod channels;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,8 +28,8 @@ use crate::read;
 use crate::request::Request;
 use crate::route::Target;
 
-/// SPDY frames as the messages of a WebSocket.
-const PROTOCOLS: [&str; 1] = ["SPDY/3.1+portforward.k8s.io"];
+/// SPDY frames as the messages of a WebSocket; and channels.
+const PROTOCOLS: [&str; 2] = ["SPDY/3.1+portforward.k8s.io", channels::PROTOCOL];
 /// How many pieces of a connection wait for its node.
 const QUEUE: usize = 64;
 /// How many connections a session may have.
@@ -58,6 +61,17 @@ pub(super) async fn forward(
     let switch = Switch::read(&request.headers, &PROTOCOLS)?;
     let target = pod.target("");
     let (counted, gateway) = (gateway.metrics.conversations.enter(), gateway.clone());
+    if switch.protocol == channels::PROTOCOL {
+        let ports = channels::ports(&request.query)?;
+        gateway.clone().tasks.spawn("portforward", async move {
+            let _counted = counted;
+            match connected(upgrade).await {
+                Ok((writer, reader)) => channels::Session { gateway, node, target, ports }.run(writer, reader).await,
+                Err(error) => tracing::debug!(%error, "the client left before the switch"),
+            }
+        });
+        return Ok(switch.answer());
+    }
     gateway.clone().tasks.spawn("portforward", async move {
         let _counted = counted;
         match (connected(upgrade).await, Session::new()) {
@@ -230,10 +244,7 @@ impl Link {
     /// Tells the client how it ended: a text on the error stream if it went wrong, and the ends of both streams.
     async fn end(&self, hello: &PortForwardRequest, outcome: Result<(), Status>) {
         let failed = outcome.is_err();
-        let text = outcome.err().map(|status| {
-            let NodeTarget { pod, uid, .. } = &hello.target;
-            format!("error forwarding port {} to pod {pod}, uid {uid}: {}", hello.port, status.message)
-        });
+        let text = outcome.err().map(|status| failure(hello, &status));
         let error = self.error.map(|stream| Frame::Data { stream, data: text.unwrap_or_default().into(), fin: true });
         let data = failed.then(|| Frame::Data { stream: self.data, data: Bytes::new(), fin: true });
         for frame in error.into_iter().chain(data) {
@@ -241,6 +252,12 @@ impl Link {
             let _ = self.frames.send(frame).await;
         }
     }
+}
+
+/// What a client is told of a connection that went wrong.
+fn failure(hello: &PortForwardRequest, status: &Status) -> String {
+    let NodeTarget { pod, uid, .. } = &hello.target;
+    format!("error forwarding port {} to pod {pod}, uid {uid}: {}", hello.port, status.message)
 }
 
 /// Brings the client's bytes to the node, until the client ends this direction or the whole session.

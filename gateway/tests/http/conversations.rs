@@ -188,3 +188,35 @@ async fn an_error_is_in_a_form_that_the_client_takes() {
     let answer = cluster.send(As::Admin, "GET", &format!("{PODS}/none"), &[("accept", "text/csv")], "").await;
     assert_eq!((answer.code, answer.json()["reason"].as_str()), (406, Some("NotAcceptable")));
 }
+
+#[tokio::test]
+async fn ports_as_channels() {
+    let cluster = cluster().await;
+    let mut socket =
+        websocket(&cluster, "p/portforward?ports=80&ports=513", "v5.channel.k8s.io, v4.channel.k8s.io").await.unwrap();
+    socket.send(Message::Binary(Bytes::from_static(b"\x02to the second"))).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 5 {
+        let Some(Ok(Message::Binary(message))) = socket.next().await else { panic!("{seen:?}") };
+        seen.push(message);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [&b"\0\x50\0"[..], b"\x01\x50\0", b"\x02\x01\x02", b"\x02to the second", b"\x03\x01\x02"]);
+    // A node that is not there is told of on the second channel.
+    let mut lost = websocket(&cluster, "far/portforward?ports=80", "v4.channel.k8s.io").await.unwrap();
+    let mut last = Bytes::new();
+    while let Some(Ok(Message::Binary(message))) = lost.next().await {
+        last = message;
+    }
+    assert_eq!(last[0], 1);
+    let text = std::str::from_utf8(&last[1..]).unwrap();
+    assert!(text.starts_with("error forwarding port 80 to pod far, uid far: "), "{text}");
+    for (query, text) in [
+        ("", "query parameter \"port\" is required"),
+        ("?ports=0", "port \"0\" must be > 0"),
+        ("?ports=70000", "unable to parse \"70000\" as a port"),
+    ] {
+        let refused = websocket(&cluster, &format!("p/portforward{query}"), "v4.channel.k8s.io").await.unwrap_err();
+        assert_eq!(refused["message"], text);
+    }
+}

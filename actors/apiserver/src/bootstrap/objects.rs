@@ -59,7 +59,7 @@ pub(super) fn all(config: &Config) -> Vec<Value> {
     objects
 }
 
-/// What says where this server is: put right at each start.
+/// What says where this server is, and whom it trusts: put right at each start.
 pub(super) fn of_server(config: &Config) -> Vec<Value> {
     let (address, port) = (config.advertise_address.to_string(), config.advertise_port);
     vec![
@@ -76,6 +76,11 @@ pub(super) fn of_server(config: &Config) -> Vec<Value> {
             "addressType": "IPv4",
             "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
             "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+        }),
+        json!({
+            "kind": "ConfigMap", "apiVersion": "v1",
+            "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+            "data": {"client-ca-file": config.client_ca},
         }),
     ]
 }

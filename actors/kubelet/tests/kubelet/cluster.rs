@@ -73,6 +73,7 @@ async fn apiserver(nats: &NatsServer, dir: &Path) -> Apiserver {
             advertise_address: "192.0.2.1".parse().unwrap(),
             advertise_port: 6443,
             tokens: Arc::new(TokenKeys::from_pem("i", "k", private.as_bytes(), public.as_bytes()).unwrap()),
+            client_ca: String::new(),
             max_in_flight: 256,
             log: cox_log::Options::default(),
         },

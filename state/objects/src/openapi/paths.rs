@@ -93,11 +93,42 @@ fn add(out: &mut Map<String, Value>, kind: &Kind) {
         let item = subresource(kind, sub, definition, middle);
         insert(out, &format!("{base}/{{name}}/{}", sub.name), item, parents(kind, true));
     }
+    watches(out, kind, definition, middle);
     if kind.namespaced && kind.allows("list") {
         let everywhere = Builder { suffix: format!("{name}ForAllNamespaces"), ..own };
         let mut item = Map::new();
         item.insert("get".to_owned(), everywhere.list("list", &list));
         insert(out, &format!("/{}/{plural}", root(kind)), item, Vec::new());
+    }
+}
+
+/// The older paths of watches.
+fn watches(out: &mut Map<String, Value>, kind: &Kind, definition: &str, middle: &str) {
+    const USE: &str = "deprecated: use the 'watch' parameter with a list operation instead";
+    if !kind.allows("watch") {
+        return;
+    }
+    let (root, plural, name) = (root(kind), &kind.plural, &kind.kind);
+    let mut put = |path: &str, action: &str, suffix: String, description: String, parents: Vec<Value>| {
+        let own = Builder { kind, wire: (&kind.group, &kind.version, name), definition, suffix };
+        let mut fields = own.operation("watch", action, &description);
+        fields.insert("responses".to_owned(), answers(&[200], Some(&format!("{META}.WatchEvent"))));
+        let item = Map::from_iter([("get".to_owned(), Value::Object(fields))]);
+        insert(out, path, item, parents.into_iter().chain(parameters::list()).collect());
+    };
+    let all = format!("watch individual changes to a list of {name}. {USE}.");
+    let one = format!(
+        "watch changes to an object of kind {name}. {USE}, filtered to a single item with the 'fieldSelector' parameter."
+    );
+    let base = match kind.namespaced {
+        true => format!("/{root}/watch/namespaces/{{namespace}}/{plural}"),
+        false => format!("/{root}/watch/{plural}"),
+    };
+    put(&base, "watchlist", format!("{middle}{name}List"), all.clone(), parents(kind, false));
+    put(&format!("{base}/{{name}}"), "watch", format!("{middle}{name}"), one, parents(kind, true));
+    if kind.namespaced {
+        let suffix = format!("{name}ListForAllNamespaces");
+        put(&format!("/{root}/watch/{plural}"), "watchlist", suffix, all, Vec::new());
     }
 }
 

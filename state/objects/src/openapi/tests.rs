@@ -76,3 +76,33 @@ fn operation_ids_are_unique_in_a_document() {
     assert_eq!(ids.len(), count);
     assert!(ids.contains(&"listCoreV1NamespacedPod") && ids.contains(&"replaceCoreV1NamespacedPodStatus"));
 }
+
+#[test]
+fn watches_have_paths_of_their_own() {
+    let document = read("api/v1");
+    for (path, id, action) in [
+        ("/api/v1/watch/namespaces/{namespace}/pods", "watchCoreV1NamespacedPodList", "watchlist"),
+        ("/api/v1/watch/namespaces/{namespace}/pods/{name}", "watchCoreV1NamespacedPod", "watch"),
+        ("/api/v1/watch/pods", "watchCoreV1PodListForAllNamespaces", "watchlist"),
+        ("/api/v1/watch/nodes/{name}", "watchCoreV1Node", "watch"),
+    ] {
+        let get = &document["paths"][path]["get"];
+        assert_eq!(
+            (get["operationId"].as_str(), get["x-kubernetes-action"].as_str()),
+            (Some(id), Some(action)),
+            "{path}"
+        );
+    }
+    assert!(!document["paths"].as_object().unwrap().contains_key("/api/v1/watch/bindings"));
+}
+
+#[test]
+fn fields_with_few_values_say_which() {
+    let document = read("api/v1");
+    let spec = &document["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]["properties"];
+    assert_eq!(spec["restartPolicy"]["enum"], serde_json::json!(["Always", "Never", "OnFailure"]));
+    let description = spec["restartPolicy"]["description"].as_str().unwrap();
+    assert!(description.contains("\n\nPossible enum values:\n - `\"Always\"`"), "{description}");
+    let claim = &document["components"]["schemas"]["io.k8s.api.core.v1.PersistentVolumeClaimSpec"]["properties"];
+    assert_eq!(claim["accessModes"]["items"]["enum"].as_array().map(Vec::len), Some(4));
+}
