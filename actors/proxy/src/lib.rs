@@ -1,9 +1,10 @@
 //! The service proxy: ClusterIPs and node ports of a node, in one nftables table of ours.
 //!
 //! Flow: Services and EndpointSlices of the feed are reduced to forwards ([`services`]), these to rules ([`ruleset`]), and a change of the
-//! rules to one transaction of nft ([`nft`]). Guarantees: the kernel moves from one whole state to the next. A restart of the actor loses
+//! rules to one transaction of nft ([`nft`]); UDP flows that the new rules would not make are forgotten ([`conntrack`]). Guarantees: the kernel moves from one whole state to the next. A restart of the actor loses
 //! nothing but the memory of which client stayed with which endpoint.
 
+pub mod conntrack;
 pub mod nft;
 pub mod ruleset;
 pub mod services;
@@ -17,6 +18,7 @@ use cox_objects::Resource;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
+use crate::conntrack::Destinations;
 use crate::ruleset::{Network, Ruleset};
 
 /// Changes that come within this time are one transaction.
@@ -50,6 +52,8 @@ async fn keep<F: Feed>(deps: Deps<F>, scope: Scope) -> Result<(), StartError> {
     let cache = ParseCache::default();
     let mut changes = deps.feed.changes(&[Resource::SERVICES, Resource::ENDPOINTSLICES]);
     let mut before: Option<Ruleset> = None;
+    // None: what there was before this start is not known, so all that is now is looked through.
+    let mut udp: Option<Destinations> = None;
     loop {
         let view = View::new(&deps.feed, &cache);
         let forwards = services::forwards(&view.list::<Service>(""), &view.list::<EndpointSlice>(""), &deps.node_name);
@@ -57,6 +61,11 @@ async fn keep<F: Feed>(deps: Deps<F>, scope: Scope) -> Result<(), StartError> {
         if before.as_ref() != Some(&wanted) {
             nft::apply(&wanted.transaction(before.as_ref(), &deps.network)).await?;
             before = Some(wanted);
+        }
+        let destinations = Destinations::of(&forwards);
+        if udp.as_ref() != Some(&destinations) {
+            forget(destinations.after(udp.as_ref().unwrap_or(&Destinations::default()))).await;
+            udp = Some(destinations);
         }
         tokio::select! {
             () = scope.cancelled().cancelled() => return Ok(()),
@@ -66,5 +75,15 @@ async fn keep<F: Feed>(deps: Deps<F>, scope: Scope) -> Result<(), StartError> {
             }
         }
         tokio::time::sleep(GATHER).await;
+    }
+}
+
+/// Forgets stale UDP flows. Without the right to, or on a kernel that does not let us, their clients wait until the kernel has.
+async fn forget(destinations: Destinations) {
+    match tokio::task::spawn_blocking(move || conntrack::forget(&destinations)).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(flows)) => tracing::debug!(flows, "UDP flows were forgotten"),
+        Ok(Err(error)) => tracing::warn!(%error, "stale UDP flows stay"),
+        Err(error) => tracing::warn!(%error, "stale UDP flows stay"),
     }
 }

@@ -59,7 +59,11 @@ pub struct Forward {
     pub affinity: Option<u32>,
 }
 
-/// Reduces Services and slices to what is forwarded on a node. Headless and ExternalName Services have nothing to forward.
+/// A Service with this label is forwarded by another proxy, which the label names.
+const PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+
+/// Reduces Services and slices to what is forwarded on a node. Headless and ExternalName Services have nothing to forward, and those of another
+/// proxy are left to it.
 pub fn forwards(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>], node: &str) -> Vec<Forward> {
     let mut by_service: BTreeMap<(&str, &str), Vec<&EndpointSlice>> = BTreeMap::new();
     for slice in slices {
@@ -90,7 +94,8 @@ fn service_forwards(service: &Service, slices: &[&EndpointSlice], node: &str) ->
     let ingress = balancer.filter(|i| i.ip_mode.as_deref() != Some("Proxy")).filter_map(|i| i.ip.as_ref());
     let addresses: BTreeSet<Ipv4Addr> = ips.chain(ingress).filter_map(|ip| ip.parse().ok()).collect();
     let headless = spec.cluster_ip.as_deref() == Some("None");
-    if addresses.is_empty() || headless || spec.type_.as_deref() == Some("ExternalName") {
+    let others = service.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(PROXY_NAME));
+    if addresses.is_empty() || headless || others || spec.type_.as_deref() == Some("ExternalName") {
         return Vec::new();
     }
     let local_internal = spec.internal_traffic_policy.as_deref() == Some("Local");

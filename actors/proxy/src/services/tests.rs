@@ -74,3 +74,10 @@ fn headless_and_external_names_are_not_forwarded() {
     let external = service(json!({"type": "ExternalName", "externalName": "example.com"}));
     assert_eq!(forwards(&[headless, external], &[], "n1"), []);
 }
+
+#[test]
+fn services_of_another_proxy_are_left_to_it() {
+    let mut other = Arc::unwrap_or_clone(web(json!({})));
+    other.metadata.labels = Some([(PROXY_NAME.to_owned(), "mesh".to_owned())].into());
+    assert_eq!(forwards(&[Arc::new(other)], &[], "n1"), []);
+}
