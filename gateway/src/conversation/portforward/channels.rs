@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{CHUNK, QUEUE, failure};
 use crate::backend::Conversation;
-use crate::conversation::websocket::{Reader, Writer};
+use crate::conversation::websocket::{Reader, Writer, part};
 use crate::conversation::{open, status_of};
 use crate::gateway::Gateway;
 use crate::query::Query;
@@ -57,7 +57,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Copies in both directions until one side is done.
-    pub(super) async fn run(self, mut writer: Writer, reader: Reader) {
+    pub(super) async fn run(self, mut writer: Writer, mut reader: Reader) {
         let (messages, mut outgoing) = mpsc::channel(QUEUE);
         let (senders, links): (Vec<_>, Vec<_>) =
             self.ports.iter().zip(0..).map(|(port, index)| self.link(*port, index, messages.clone())).unzip();
@@ -70,11 +70,11 @@ impl Session {
             }
         };
         tokio::select! {
-            () = dispatch(reader, senders) => {}
+            () = dispatch(&mut reader, senders) => {}
             (_, ()) = async { tokio::join!(join_all(links), to_client) } => {}
             () = self.gateway.closing.cancelled() => {}
         }
-        writer.close().await;
+        part(writer, reader).await;
     }
 
     /// The connection of a port: where its client's data goes, and what carries it.
@@ -105,7 +105,7 @@ impl Session {
 }
 
 /// Brings the client's messages to their connections, until it is gone.
-async fn dispatch(mut reader: Reader, connections: Vec<mpsc::Sender<Bytes>>) {
+async fn dispatch(reader: &mut Reader, connections: Vec<mpsc::Sender<Bytes>>) {
     while let Some(message) = reader.recv().await {
         let Some((channel, data)) = message.split_first() else { continue };
         let connection = connections.get(usize::from(channel / 2)).filter(|_| channel % 2 == 0);
