@@ -111,7 +111,7 @@ pub async fn apiserver(
             advertise_address: network.host,
             advertise_port: network.port,
             tokens: Arc::new(tokens),
-            client_ca: pki.authority.certificate.clone(),
+            client_ca: cluster.root_ca()?,
             max_in_flight: 1024,
             log: cox_log::Options::default(),
         },
