@@ -4,108 +4,35 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use cox_apiserver::{Apiserver, TokenKeys};
-use cox_bus::server::{NatsServer, ServerConfig};
-use cox_bus::{ApiRequest, Bus, Identity, Verb, WriteOptions, now_ms};
+use cox_bus::{Bus, Identity};
 use cox_kit::Running;
-use cox_mirror::{Limits, Mirror};
-use cox_objects::{Key, RequestId, Resource, Source, User, kinds};
+use cox_mirror::Mirror;
+use cox_objects::{Key, Resource, Source, kinds};
 use cox_scheduler::{DECISIONS, Deps};
+use cox_test_support::{Core, deadline};
 use serde_json::{Value, json};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 struct Cluster {
-    nats: NatsServer,
-    apiserver: Apiserver,
-    gateway: Bus,
+    core: Core,
     ops: Bus,
-    mirror: Mirror,
-    following: CancellationToken,
     scheduler: Running,
 }
 
 async fn start(dir: &Path) -> Cluster {
-    let config = ServerConfig { data_dir: dir.to_owned(), cluster: "test".to_owned(), binary: None, nodes: Vec::new() };
-    let nats = NatsServer::start(config).await.unwrap();
-    let connect = async |identity: Identity| Bus::connect(nats.connect(&identity).unwrap()).await.unwrap();
-    let pair = rcgen::KeyPair::generate().unwrap();
-    let (private, public) = (pair.serialize_pem(), pair.public_key_pem());
-    let kinds = Arc::new(kinds::builtin());
-    let deps = cox_apiserver::Deps {
-        bus: connect(Identity::Apiserver).await,
-        publishing: connect(Identity::Apiserver).await,
-        sealing: nats.sealing_key(),
-        data_dir: dir.join("log"),
-        kinds: kinds.clone(),
-        config: cox_apiserver::Config {
-            service_cidr: "10.96.0.0/16".parse().unwrap(),
-            node_ports: 30000..=32767,
-            advertise_address: "192.0.2.1".parse().unwrap(),
-            advertise_port: 6443,
-            tokens: Arc::new(TokenKeys::from_pem("i", "k", private.as_bytes(), public.as_bytes()).unwrap()),
-            client_ca: String::new(),
-            max_in_flight: 256,
-            log: cox_log::Options::default(),
-        },
-    };
-    let apiserver = cox_apiserver::start(deps).await.unwrap();
-    let mirror = Mirror::new(Limits::default());
-    let following = CancellationToken::new();
-    let (bus, follower, cancel) = (connect(Identity::Mirror).await, mirror.clone(), following.clone());
-    tokio::spawn(async move { follower.follow(&bus, cancel).await });
-    let gateway = connect(Identity::Gateway).await;
-    let head = gateway.head(deadline()).await.unwrap();
-    mirror.wait_for(head.revision, deadline()).await.unwrap();
-    let bus = connect(Identity::Scheduler).await;
-    let deps = Deps { bus, kinds, feed: mirror.clone(), holder: "test_1".to_owned() };
+    let core = Core::start(dir, &[]).await;
+    let (bus, kinds) = (core.connect(Identity::Scheduler).await, Arc::new(kinds::builtin()));
+    let deps = Deps { bus, kinds, feed: core.mirror.clone(), holder: "test_1".to_owned() };
     let scheduler = cox_scheduler::start(deps).await.unwrap();
-    let ops = connect(Identity::Ops).await;
-    Cluster { nats, apiserver, gateway, ops, mirror, following, scheduler }
-}
-
-fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(20)
+    let ops = core.connect(Identity::Ops).await;
+    Cluster { core, ops, scheduler }
 }
 
 impl Cluster {
-    async fn create(&self, plural: &str, namespace: &str, object: Value) {
-        let request = ApiRequest {
-            id: RequestId(uuid::Uuid::now_v7().as_u128()),
-            deadline: now_ms() + 20_000,
-            user: Some(User {
-                name: "kubernetes-admin".into(),
-                groups: vec!["system:masters".into()],
-                ..User::default()
-            }),
-            verb: Verb::Create,
-            group: String::new(),
-            version: "v1".into(),
-            plural: plural.into(),
-            subresource: String::new(),
-            namespace: namespace.into(),
-            name: String::new(),
-            options: WriteOptions::default(),
-            patch_type: None,
-            body: Bytes::from(object.to_string()),
-            observed: None,
-            trigger: None,
-            folded: Vec::new(),
-            correlation: None,
-            traceparent: None,
-            guard: None,
-        };
-        let reply = self.gateway.call(&request).await.unwrap();
-        assert_eq!(reply.code, 201, "{}", String::from_utf8_lossy(&reply.body));
-    }
-
     async fn node(&self, name: &str) {
         let amounts = json!({"cpu": "4", "memory": "8Gi", "pods": "110"});
         let status = json!({"capacity": amounts, "allocatable": amounts});
-        self.create("nodes", "", json!({"metadata": {"name": name}, "status": status})).await;
+        self.core.create("nodes", "", &json!({"metadata": {"name": name}, "status": status})).await;
     }
 
     async fn pod(&self, name: &str, cpu: &str) {
@@ -113,15 +40,11 @@ impl Cluster {
         // New nodes are tainted as not ready until a controller, which is not here, has looked at them.
         let anywhere = json!([{"operator": "Exists"}]);
         let spec = json!({"containers": [container], "tolerations": anywhere, "automountServiceAccountToken": false});
-        self.create("pods", "default", json!({"metadata": {"name": name}, "spec": spec})).await;
+        self.core.create("pods", "default", &json!({"metadata": {"name": name}, "spec": spec})).await;
     }
 
-    async fn until(&self, what: &str, mut holds: impl FnMut(&Mirror) -> bool) {
-        let deadline = deadline();
-        while !holds(&self.mirror) {
-            assert!(Instant::now() < deadline, "not in time: {what}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    async fn until(&self, what: &str, holds: impl FnMut(&Mirror) -> bool) {
+        self.core.until(what, holds).await;
     }
 
     fn get(mirror: &Mirror, pod: &str) -> Value {
@@ -131,10 +54,8 @@ impl Cluster {
 
     async fn stop(self) {
         self.scheduler.stop().await;
-        self.following.cancel();
-        self.apiserver.stop().await;
-        drop((self.gateway, self.ops));
-        self.nats.stop().await;
+        drop(self.ops);
+        self.core.stop().await;
     }
 }
 
@@ -148,14 +69,14 @@ async fn pods_are_bound_and_told_why_if_not() {
     cluster
         .until("the binding", |mirror| Cluster::get(mirror, "fits").pointer("/spec/nodeName") == Some(&json!("n1")))
         .await;
-    let bound = Cluster::get(&cluster.mirror, "fits");
+    let bound = Cluster::get(&cluster.core.mirror, "fits");
     assert_eq!(bound["status"]["conditions"][0]["type"], "PodScheduled");
     assert_eq!(bound["status"]["conditions"][0]["status"], "True");
 
     cluster
         .until("the condition", |mirror| Cluster::get(mirror, "large").pointer("/status/conditions/0").is_some())
         .await;
-    let large = Cluster::get(&cluster.mirror, "large");
+    let large = Cluster::get(&cluster.core.mirror, "large");
     let condition = &large["status"]["conditions"][0];
     let message = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are \
                    available: 1 Preemption is not helpful for scheduling.";
@@ -202,6 +123,6 @@ async fn many_pods_are_bound_and_no_node_gets_too_many() {
         names.iter().filter(told).count()
     };
     cluster.until("all decided", |mirror| on(mirror, None) == 10 && told(mirror) == 10).await;
-    assert_eq!(["n1", "n2", "n3"].map(|node| on(&cluster.mirror, Some(node))), [40, 40, 40]);
+    assert_eq!(["n1", "n2", "n3"].map(|node| on(&cluster.core.mirror, Some(node))), [40, 40, 40]);
     cluster.stop().await;
 }
