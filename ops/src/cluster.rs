@@ -113,7 +113,7 @@ impl Cluster {
         Pki::token_keys(&self.key_folder()).context(COPY)
     }
 
-    /// The certificate of the cluster's authority, for controllers. It is no secret.
+    /// The certificate of the cluster's authority, for controllers and apiservers. It is no secret.
     ///
     /// # Errors
     /// If it is not there.

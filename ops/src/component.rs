@@ -35,7 +35,7 @@ async fn start(options: &Component, process: &mut Process) -> Result<String> {
     let cluster = Cluster::join(&options.data_dir, &id)?;
     for part in &options.names {
         match part {
-            Part::Apiserver => drop(cluster.token_keys()?),
+            Part::Apiserver => drop((cluster.token_keys()?, cluster.root_ca()?)),
             Part::Gateway => cluster.has_keys()?,
             Part::Controllers => drop(cluster.root_ca()?),
             Part::Scheduler | Part::Kubelet | Part::Proxy | Part::Feeds => {}

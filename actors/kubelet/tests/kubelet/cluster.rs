@@ -1,33 +1,26 @@
 //! A cluster of one node whose containers are hollow.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use cox_apiserver::{Apiserver, TokenKeys};
-use cox_bus::server::{NatsServer, ServerConfig};
-use cox_bus::{ApiRequest, Bus, Identity, PatchType, Verb, WriteOptions, now_ms};
+use cox_bus::{Identity, Verb};
 use cox_kit::Running;
 use cox_kubelet::spec::sandbox::NodeDns;
 use cox_kubelet::{Config, Deps};
-use cox_mirror::{Limits, Mirror};
-use cox_objects::{Key, RequestId, Resource, Source, User, kinds};
+use cox_mirror::Mirror;
+use cox_objects::{Key, Resource, Source, kinds};
 use cox_runtime::hollow::Hollow;
 use cox_runtime::{ContainerId, ContainerInfo, ImageConfig, Runtime};
+use cox_test_support::{Core, deadline, request};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) const NODE: &str = "n1";
 pub(crate) const IMAGE: &str = "localhost/box:1";
 
 pub(crate) struct Cluster {
-    nats: NatsServer,
-    apiserver: Apiserver,
-    gateway: Bus,
-    following: CancellationToken,
+    core: Core,
     kubelet: Option<Running>,
     pub(crate) mirror: Mirror,
     pub(crate) runtime: Hollow,
@@ -36,53 +29,13 @@ pub(crate) struct Cluster {
 
 pub(crate) async fn start() -> Cluster {
     let dir = tempfile::tempdir().unwrap();
-    let nodes = vec![NODE.to_owned()];
-    let config = ServerConfig { data_dir: dir.path().to_owned(), cluster: "test".to_owned(), binary: None, nodes };
-    let nats = NatsServer::start(config).await.unwrap();
-    let apiserver = apiserver(&nats, dir.path()).await;
-    let mirror = Mirror::new(Limits::default());
-    let following = CancellationToken::new();
-    let (bus, follower, cancel) = (connect(&nats, Identity::Mirror).await, mirror.clone(), following.clone());
-    tokio::spawn(async move { follower.follow(&bus, cancel).await });
-    let gateway = connect(&nats, Identity::Gateway).await;
-    let head = gateway.head(deadline()).await.unwrap();
-    mirror.wait_for(head.revision, deadline()).await.unwrap();
+    let core = Core::start(dir.path(), &[NODE]).await;
+    let mirror = core.mirror.clone();
     let runtime = Hollow::new();
     runtime.add_image(IMAGE, ImageConfig::default()).unwrap();
-    let mut cluster = Cluster { nats, apiserver, gateway, following, kubelet: None, mirror, runtime, dir };
+    let mut cluster = Cluster { core, kubelet: None, mirror, runtime, dir };
     cluster.start_kubelet().await;
     cluster
-}
-
-async fn connect(nats: &NatsServer, identity: Identity) -> Bus {
-    Bus::connect(nats.connect(&identity).unwrap()).await.unwrap()
-}
-
-async fn apiserver(nats: &NatsServer, dir: &Path) -> Apiserver {
-    let pair = rcgen::KeyPair::generate().unwrap();
-    let (private, public) = (pair.serialize_pem(), pair.public_key_pem());
-    let deps = cox_apiserver::Deps {
-        bus: connect(nats, Identity::Apiserver).await,
-        publishing: connect(nats, Identity::Apiserver).await,
-        sealing: nats.sealing_key(),
-        data_dir: dir.join("log"),
-        kinds: Arc::new(kinds::builtin()),
-        config: cox_apiserver::Config {
-            service_cidr: "10.96.0.0/16".parse().unwrap(),
-            node_ports: 30000..=32767,
-            advertise_address: "192.0.2.1".parse().unwrap(),
-            advertise_port: 6443,
-            tokens: Arc::new(TokenKeys::from_pem("i", "k", private.as_bytes(), public.as_bytes()).unwrap()),
-            client_ca: String::new(),
-            max_in_flight: 256,
-            log: cox_log::Options::default(),
-        },
-    };
-    cox_apiserver::start(deps).await.unwrap()
-}
-
-pub(crate) fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(40)
 }
 
 impl Cluster {
@@ -98,7 +51,7 @@ impl Cluster {
             max_pods: 110,
         };
         let deps = Deps {
-            bus: connect(&self.nats, Identity::Node(NODE.to_owned())).await,
+            bus: self.core.connect(Identity::Node(NODE.to_owned())).await,
             kinds: Arc::new(kinds::builtin()),
             feed: self.mirror.clone(),
             runtime: Arc::new(self.runtime.clone()),
@@ -115,45 +68,16 @@ impl Cluster {
         if self.kubelet.is_some() {
             self.stop_kubelet().await;
         }
-        self.following.cancel();
-        self.apiserver.stop().await;
-        drop(self.gateway);
-        self.nats.stop().await;
+        self.core.stop().await;
     }
 
     async fn call(&self, verb: Verb, plural: &str, name: &str, body: &Value) -> (u16, String) {
-        let request = ApiRequest {
-            id: RequestId(uuid::Uuid::now_v7().as_u128()),
-            deadline: now_ms() + 20_000,
-            user: Some(User {
-                name: "kubernetes-admin".into(),
-                groups: vec!["system:masters".into()],
-                ..User::default()
-            }),
-            verb,
-            group: String::new(),
-            version: "v1".into(),
-            plural: plural.into(),
-            subresource: String::new(),
-            namespace: "default".into(),
-            name: name.into(),
-            options: WriteOptions::default(),
-            patch_type: (verb == Verb::Patch).then_some(PatchType::Merge),
-            body: Bytes::from(body.to_string()),
-            observed: None,
-            trigger: None,
-            folded: Vec::new(),
-            correlation: None,
-            traceparent: None,
-            guard: None,
-        };
-        let reply = self.gateway.call(&request).await.unwrap();
+        let reply = self.core.call(&request(verb, plural, name, body)).await;
         (reply.code, String::from_utf8_lossy(&reply.body).into_owned())
     }
 
     pub(crate) async fn create(&self, plural: &str, object: Value) {
-        let (code, text) = self.call(Verb::Create, plural, "", &object).await;
-        assert_eq!(code, 201, "{text}");
+        self.core.create(plural, "default", &object).await;
     }
 
     pub(crate) async fn patch(&self, plural: &str, name: &str, patch: Value) {
