@@ -2,7 +2,7 @@
 //!
 //! The file is JSON, mode 0600: `identity`, `cluster`, `url`, one way to sign in (`nkey`: a seed; `user` and
 //! `password`; or `creds`: the path of a NATS credentials file with a JWT), and for identities that mirror
-//! everything `sealing`, the key that opens Secrets.
+//! everything `sealing`, the key that opens Secrets. That of an integrator also says where its consumer is.
 
 use std::fs;
 use std::io::Write;
@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::integrator::Way;
 use crate::seal::SealingKey;
-use crate::{Connect, Identity};
+use crate::{Connect, Identity, Subjects};
 
 /// How to sign in, and what may be read there.
 #[derive(Clone, Debug)]
@@ -80,6 +81,9 @@ struct File {
     creds: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealing: Option<String>,
+    /// What an outside program needs beside; it reads the file itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    integrator: Option<Way>,
 }
 
 impl Connect {
@@ -93,7 +97,7 @@ impl Connect {
         let file: File = serde_json::from_slice(&text).map_err(|e| CredentialsError::Json(path.to_owned(), e))?;
         let wrong = |what: String| CredentialsError::Field(path.to_owned(), what);
         let identity: Identity = file.identity.parse().map_err(|e| wrong(format!("{e}")))?;
-        crate::Subjects::check(&file.cluster).map_err(|e| wrong(e.to_string()))?;
+        Subjects::check(&file.cluster).map_err(|e| wrong(e.to_string()))?;
         let secret = match (file.nkey, file.user, file.password, file.creds) {
             (Some(seed), None, None, None) => Secret::NKey(seed),
             (None, Some(user), Some(password), None) => Secret::Password { user, password },
@@ -127,6 +131,10 @@ impl Connect {
             password: None,
             creds: None,
             sealing: self.credentials.sealing.as_ref().map(SealingKey::to_text),
+            integrator: match &self.identity {
+                Identity::Integrator(name) => Some(Way::of(&Subjects::new(&self.cluster), name)),
+                _ => None,
+            },
         };
         match &self.credentials.secret {
             Secret::NKey(seed) => file.nkey = Some(seed.clone()),

@@ -3,9 +3,12 @@
 use std::str::FromStr;
 
 use async_nats::{HeaderMap, HeaderValue, Message};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cox_objects::{Cause, Change, Event, Key, Object, Position, RequestId, Revision, Trigger};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde_json::{Map, Value};
 
 use crate::Subjects;
 use crate::seal::{self, SealError, SealingKey};
@@ -109,6 +112,23 @@ pub(crate) fn encode(
         body = Bytes::new();
     }
     Ok(Outgoing { subject: subjects.event(&event.key), headers, body })
+}
+
+/// The same message in CloudEvents' JSON format. Attributes keep their names, but extensions may not hold `-`.
+pub(crate) fn to_json(headers: &HeaderMap, body: &[u8]) -> Value {
+    let mut event = Map::new();
+    for (name, value) in Headers::read(Some(headers)).0 {
+        let name = match name.as_str() {
+            "content-type" => "datacontenttype".to_owned(),
+            name => name.strip_prefix("ce-").unwrap_or(name).replace('-', ""),
+        };
+        event.insert(name, value.into());
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(object) if !event.contains_key("sealedkey") => event.insert("data".to_owned(), object),
+        _ => event.insert("data_base64".to_owned(), STANDARD.encode(body).into()),
+    };
+    Value::Object(event)
 }
 
 fn header_length(headers: &HeaderMap) -> usize {

@@ -31,6 +31,8 @@ pub enum Identity {
     Proxy(String),
     /// The operator's tools: the only one that publishes on control subjects.
     Ops,
+    /// The keeper of the nats-server: makes and ends the credentials of integrators.
+    Transport,
     /// An outside program with a consumer of its own.
     Integrator(String),
 }
@@ -80,7 +82,7 @@ pub struct UnknownIdentity(String);
 
 impl Identity {
     /// The identities of a cluster that are not tied to a node or an outside program.
-    pub const FIXED: [Identity; 7] = [
+    pub const FIXED: [Identity; 8] = [
         Identity::Apiserver,
         Identity::Gateway,
         Identity::Scheduler,
@@ -88,6 +90,7 @@ impl Identity {
         Identity::Mirror,
         Identity::Feed,
         Identity::Ops,
+        Identity::Transport,
     ];
 
     /// This identity as one token of a subject.
@@ -127,7 +130,9 @@ impl Identity {
             Identity::Node(name) => (format!("system:node:{name}"), &["system:nodes"]),
             Identity::Proxy(_) => ("system:kube-proxy".into(), &["system:node-proxier"]),
             Identity::Ops => ("cox:ops".into(), &["system:masters"]),
-            Identity::Gateway | Identity::Mirror | Identity::Feed | Identity::Integrator(_) => return None,
+            Identity::Gateway | Identity::Mirror | Identity::Feed | Identity::Transport | Identity::Integrator(_) => {
+                return None;
+            }
         };
         let groups = groups.iter().chain(&["system:authenticated"]).map(|&g| g.to_owned()).collect();
         Some(User { name, groups, ..User::default() })
@@ -144,6 +149,7 @@ impl fmt::Display for Identity {
             Identity::Mirror => f.write_str("mirror"),
             Identity::Feed => f.write_str("feed"),
             Identity::Ops => f.write_str("ops"),
+            Identity::Transport => f.write_str("transport"),
             Identity::Controller(name) => write!(f, "controller:{name}"),
             Identity::Node(name) => write!(f, "node:{name}"),
             Identity::Proxy(node) => write!(f, "proxy:{node}"),

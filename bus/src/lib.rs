@@ -7,6 +7,8 @@ pub mod envelope;
 mod event;
 pub mod follower;
 mod identity;
+pub mod integrator;
+mod jetstream;
 pub mod node;
 pub mod publisher;
 pub mod replay;

@@ -23,16 +23,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::follower::Announcement;
+use crate::jetstream::JetStream;
 use crate::seal::{SealError, SealingKey};
 use crate::source::{EventSource, SourceError};
 use crate::{Bus, CallError, event};
 
-mod jetstream;
 mod plan;
 mod window;
 
-use self::jetstream::JetStream;
-pub use self::jetstream::{JetStreamError, StreamEnd};
+pub use crate::jetstream::{JetStreamError, StreamEnd};
+
 use self::plan::Plan;
 use self::window::{Ack, Window};
 

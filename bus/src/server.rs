@@ -22,12 +22,14 @@ use crate::{Connect, CredentialsError, Identity, Subjects};
 
 mod child;
 mod config;
+mod door;
 mod find;
 mod keys;
 mod owner;
 mod permissions;
 
 pub use config::accounts;
+pub use door::Door;
 pub use find::{FindError, Found, find, is_new_enough};
 pub use permissions::{Permissions, permissions};
 
@@ -91,6 +93,9 @@ pub enum ServerError {
     /// The child cannot be started.
     #[error("{0} cannot be started")]
     Spawn(PathBuf, #[source] std::io::Error),
+    /// It does not take its new configuration.
+    #[error("nats-server did not take in the new configuration; see its log {0}")]
+    NotReloaded(PathBuf),
     /// It started and is not ready.
     #[error("nats-server does not become ready; its log {log} ends with: {tail}")]
     NotReady {
@@ -108,6 +113,7 @@ pub struct NatsServer {
     dir: PathBuf,
     keys: Keys,
     child: Child,
+    door: Door,
     _owner: Owner,
 }
 
@@ -129,13 +135,21 @@ impl NatsServer {
         let conf = dir.join("nats-server.conf");
         child::end_stale(&pid_file, &conf).await;
         let port = port(&dir.join("port"))?;
-        let keys = Keys::open(&dir, &identities(&config.nodes))?;
+        let keys = Keys::open(&dir, &identities(&config.nodes, keys::integrators(&dir)))?;
         let log = dir.join("nats-server.log");
-        let text =
-            config::server(&config::Server { cluster: &config.cluster, port, store: &store, log: &log, keys: &keys });
-        write_private(&conf, text.as_bytes()).map_err(|e| ServerError::Io(conf.clone(), e))?;
+        let door = Door::new(door::Facts {
+            cluster: config.cluster.clone(),
+            nodes: config.nodes.clone(),
+            port,
+            dir: dir.clone(),
+            store,
+            log: log.clone(),
+            conf: conf.clone(),
+            pid_file: pid_file.clone(),
+        });
+        door.write_configuration(&keys)?;
         let child = Child::start(binary.clone(), conf, pid_file).map_err(|e| ServerError::Spawn(binary, e))?;
-        let server = NatsServer { port, cluster: config.cluster, dir, keys, child, _owner: owner };
+        let server = NatsServer { port, cluster: config.cluster, dir, keys, child, door, _owner: owner };
         write_credentials(&server.dir, &server.keys, &server.url(), &server.cluster)?;
         server.ready(&log).await?;
         Ok(server)
@@ -155,6 +169,11 @@ impl NatsServer {
     /// The credentials file of an identity, for a process of its own. It exists for those in the configuration.
     pub fn credentials_file(&self, identity: &Identity) -> PathBuf {
         credentials_file(&self.dir, identity)
+    }
+
+    /// By which outside programs get credentials while the server runs.
+    pub fn door(&self) -> Door {
+        self.door.clone()
     }
 
     /// The cluster's key for sealed objects.
@@ -198,7 +217,7 @@ pub fn make_credentials(data_dir: &Path, cluster: &str, url: &str, nodes: &[Stri
     Subjects::check(cluster)?;
     let dir = data_dir.join("bus");
     private_dir(&dir).map_err(|e| ServerError::Io(dir.clone(), e))?;
-    let keys = Keys::open(&dir, &identities(nodes))?;
+    let keys = Keys::open(&dir, &identities(nodes, keys::integrators(&dir)))?;
     write_credentials(&dir, &keys, url, cluster)?;
     Ok(config::outside(cluster, &keys))
 }
@@ -228,9 +247,9 @@ fn credentials_file(dir: &Path, identity: &Identity) -> PathBuf {
     dir.join("creds").join(format!("{}.json", identity.token()))
 }
 
-fn identities(nodes: &[String]) -> Vec<Identity> {
+fn identities(nodes: &[String], integrators: impl IntoIterator<Item = Identity>) -> Vec<Identity> {
     let nodes = nodes.iter().flat_map(|n| [Identity::Node(n.clone()), Identity::Proxy(n.clone())]);
-    Identity::FIXED.into_iter().chain(nodes).collect()
+    Identity::FIXED.into_iter().chain(nodes).chain(integrators).collect()
 }
 
 /// Whether something that says what a NATS server says first listens there.

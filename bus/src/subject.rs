@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cox_objects::{Key, Resource};
 
+use crate::integrator::Filter;
 use crate::{Identity, Verb};
 
 mod escape;
@@ -19,6 +20,8 @@ pub use escape::{escape, unescape};
 /// cox.<cluster>.head                                         the head, announced
 /// cox.<cluster>.node.<node>.{feed,heartbeat}                 from a node
 /// cox.<cluster>.node.<node>.{exec,attach,logs,portforward}   to a node
+/// cox.<cluster>.integrator.<identity>.read                   what an outside program missed, from the log
+/// cox.<cluster>.integrator.<identity>.gap                    that it missed something
 /// cox.<cluster>.ctl.<component>.<what>                       control
 /// cox.<cluster>.inbox.<asker>.<answerer>.<connection>.<what> answers, and the frames of streams
 /// ```
@@ -139,6 +142,16 @@ impl Subjects {
         format!("{}.events.>", self.prefix)
     }
 
+    /// The events that a filter lets pass.
+    pub fn events_matching(&self, filter: &Filter) -> String {
+        let token = |part: &Option<String>| part.as_deref().map_or("*".to_owned(), escape);
+        let (group, plural) = match &filter.resource {
+            Some(resource) => (group_token(resource.group()), escape(resource.plural())),
+            None => ("*".to_owned(), "*".to_owned()),
+        };
+        format!("{}.events.{group}.{plural}.{}.{}", self.prefix, token(&filter.namespace), token(&filter.name))
+    }
+
     /// The events of one resource.
     pub fn events_of(&self, resource: &Resource) -> String {
         format!("{}.events.{}.{}.>", self.prefix, group_token(resource.group()), escape(resource.plural()))
@@ -163,6 +176,26 @@ impl Subjects {
     pub fn parse_node(&self, subject: &str) -> Option<(String, String)> {
         let (node, what) = self.below(subject, "node")?.split_once('.')?;
         Some((unescape(node)?, unescape(what)?))
+    }
+
+    /// A subject between an outside program and the apiserver: `read` or `gap`.
+    pub fn integrator(&self, identity: &Identity, what: &str) -> String {
+        format!("{}.integrator.{}.{}", self.prefix, identity.token(), escape(what))
+    }
+
+    /// What all outside programs ask.
+    pub fn integrator_reads(&self) -> String {
+        format!("{}.integrator.*.read", self.prefix)
+    }
+
+    /// Where all of them are told that they missed something.
+    pub fn integrator_gaps(&self) -> String {
+        format!("{}.integrator.*.gap", self.prefix)
+    }
+
+    /// Who asks, by a subject of [`Subjects::integrator`].
+    pub fn parse_integrator(&self, subject: &str) -> Option<Identity> {
+        Identity::from_token(self.below(subject, "integrator")?.split('.').next()?).ok()
     }
 
     /// A control subject of a component: `tree`, `health`, `log`, ….
@@ -197,6 +230,11 @@ impl Subjects {
         format!("{}.inbox.{}.>", self.prefix, asker.token())
     }
 
+    /// What the inboxes of `asker` in which only `answerer` may publish begin with.
+    pub fn inbox_from(&self, asker: &Identity, answerer: &Identity) -> String {
+        format!("{}.inbox.{}.{}", self.prefix, asker.token(), answerer.token())
+    }
+
     /// Everywhere that `answerer` may answer.
     pub fn answers_of(&self, answerer: &Identity) -> String {
         format!("{}.inbox.*.{}.>", self.prefix, answerer.token())
@@ -212,7 +250,7 @@ impl Subjects {
         let below = subject.strip_prefix(&*self.prefix)?.strip_prefix('.')?;
         let mut tokens = below.split('.');
         match (tokens.next()?, tokens.next()?, tokens.next()) {
-            ("api" | "read", _, _) => Some(Identity::Apiserver.token()),
+            ("api" | "read" | "integrator", _, _) => Some(Identity::Apiserver.token()),
             ("node", _, Some("feed")) => Some(Identity::Feed.token()),
             ("node", node, Some(_)) => Some(Identity::Node(unescape(node)?).token()),
             ("ctl", component, Some(_)) => Some(component.to_owned()),

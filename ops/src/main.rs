@@ -11,6 +11,7 @@ mod control;
 mod credentials;
 mod events;
 mod image;
+mod integrator;
 mod node;
 mod operator;
 mod output;
@@ -87,6 +88,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Image(options) => image::run(options).await,
         Command::Events(options) => events::run(options).await,
         Command::Status(options) => status::run(options).await,
+        Command::Integrator(options) => integrator::run(options).await,
         Command::Bench(options) => bench::run(options).await,
     }
 }

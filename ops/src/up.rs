@@ -12,7 +12,7 @@ use crate::compose::{self, Transport};
 use crate::process::{Member, Process};
 use crate::site::Site;
 use crate::start::Plan;
-use crate::{address, node, process};
+use crate::{address, integrator, node, process};
 
 /// How long the cluster may take until it is ready.
 const READY: Duration = Duration::from_secs(60);
@@ -60,7 +60,10 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
             };
             let server = NatsServer::start(config).await?;
             let transport = Transport::new(server.url(), cluster.credentials());
+            let door = server.door();
             process.add(Member::Bus(Box::new(server)));
+            let bus = transport.connect(&Identity::Transport).await?;
+            process.add(Member::Component(integrator::door(bus, door).await?));
             transport
         }
     };

@@ -11,6 +11,7 @@ mod context;
 mod execute;
 mod expiry;
 mod index;
+pub mod integrators;
 mod pipeline;
 mod plan;
 pub mod readiness;

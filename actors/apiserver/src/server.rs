@@ -15,7 +15,7 @@ use crate::execute::Executor;
 use crate::index::{Indexes, Shared};
 use crate::source::LogSource;
 use crate::state::stored::Stored;
-use crate::{expiry, readiness, requests};
+use crate::{expiry, integrators, readiness, requests};
 
 /// What an apiserver is made of.
 pub struct Deps {
@@ -81,7 +81,7 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
         })
     };
     let reads = {
-        let (bus, source, sealing) = (deps.bus.clone(), source.clone(), deps.sealing);
+        let (bus, source, sealing) = (deps.bus.clone(), source.clone(), deps.sealing.clone());
         worker("reads", move |scope| {
             let (bus, source, sealing) = (bus.clone(), source.clone(), sealing.clone());
             async move { Ok(serve_reads(&bus, source, sealing, scope.cancelled().clone()).await?) }
@@ -95,11 +95,17 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
         let executor = executor.clone();
         worker("expiry", move |scope| expiry::run(executor.clone(), scope))
     };
+    let integrators = {
+        let (bus, executor, dir, sealing) = (deps.bus.clone(), executor.clone(), deps.data_dir, deps.sealing);
+        worker("integrators", move |scope| {
+            integrators::serve(bus.clone(), executor.clone(), dir.clone(), sealing.clone(), scope)
+        })
+    };
     let readiness = {
         let (bus, log) = (deps.bus, log.clone());
         worker("readiness", move |scope| readiness::serve(bus.clone(), log.clone(), scope))
     };
-    let running = Running::start(scope, vec![publisher, reads, requests, expiry, readiness]).await?;
+    let running = Running::start(scope, vec![publisher, reads, requests, expiry, integrators, readiness]).await?;
     Ok(Apiserver { running, log })
 }
 

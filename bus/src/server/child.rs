@@ -206,6 +206,15 @@ pub(super) async fn end_stale(pid_file: &Path, conf: &Path) {
     }
 }
 
+/// Tells the server that runs with this configuration, if one does, to read it again.
+pub(super) fn reload(pid_file: &Path, conf: &Path) {
+    let pid = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse().ok()).map(Pid::from_raw);
+    if let Some(pid) = pid.filter(|pid| serves(*pid, conf)) {
+        // It may end in this moment: the next one reads it at its start.
+        let _ = kill(pid, Signal::SIGHUP);
+    }
+}
+
 /// Whether a process runs with this configuration; a zombie has no command line.
 fn serves(pid: Pid, conf: &Path) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

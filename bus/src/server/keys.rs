@@ -61,6 +61,22 @@ impl Keys {
     }
 }
 
+/// The integrators that have a key here.
+pub(super) fn integrators(dir: &Path) -> Vec<Identity> {
+    let files = fs::read_dir(dir.join("keys")).into_iter().flatten().flatten();
+    let named = files.filter_map(|file| Identity::from_token(file.file_name().to_str()?).ok());
+    named.filter(|identity| matches!(identity, Identity::Integrator(_))).collect()
+}
+
+/// Takes a key away; it may be gone already.
+pub(super) fn remove(dir: &Path, identity: &Identity) -> Result<(), ServerError> {
+    let file = dir.join("keys").join(identity.token());
+    match fs::remove_file(&file) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ServerError::Io(file, e)),
+        _ => Ok(()),
+    }
+}
+
 fn user(file: &Path) -> Result<User, ServerError> {
     let wrong = |_| ServerError::Key(file.to_owned());
     let seed = kept(file, || KeyPair::new_user().seed().unwrap_or_default())?;

@@ -39,7 +39,8 @@ pub fn permissions(subjects: &Subjects, identity: &Identity) -> Permissions {
         Identity::Apiserver => {
             p.publish.extend([subjects.events_all(), subjects.head(), "$JS.API.CONSUMER.>".to_owned()]);
             p.publish.extend(STREAM.iter().map(|verb| format!("$JS.API.STREAM.{verb}.{}", subjects.stream())));
-            p.subscribe.extend([subjects.api_wildcard(), subjects.read_wildcard()]);
+            p.publish.push(subjects.integrator_gaps());
+            p.subscribe.extend([subjects.api_wildcard(), subjects.read_wildcard(), subjects.integrator_reads()]);
         }
         Identity::Gateway => p.publish.extend(TO_NODE.iter().map(|what| subjects.node_wildcard(what))),
         Identity::Controllers => {
@@ -58,8 +59,10 @@ pub fn permissions(subjects: &Subjects, identity: &Identity) -> Permissions {
             let (stream, consumer) = (subjects.stream(), escape(name));
             p.publish.push(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"));
             p.publish.push(format!("$JS.ACK.{stream}.{consumer}.>"));
+            p.publish.push(subjects.integrator(identity, "read"));
+            p.subscribe.push(subjects.integrator(identity, "gap"));
         }
-        Identity::Scheduler | Identity::Mirror | Identity::Controller(_) => {}
+        Identity::Scheduler | Identity::Mirror | Identity::Transport | Identity::Controller(_) => {}
     }
     p
 }
@@ -156,5 +159,11 @@ mod tests {
         assert!(!may_publish(&integrator, "$JS.API.CONSUMER.CREATE.cox-c-events"));
         assert!(!may_publish(&integrator, "$JS.API.DIRECT.GET.cox-c-events"));
         assert!(!may_hear(&integrator, "cox.c.events.core.secrets.a.b"));
+        let (s, other) = (Subjects::new("c"), Identity::Integrator("other".into()));
+        assert!(may_publish(&integrator, &s.integrator(&integrator, "read")));
+        assert!(!may_publish(&integrator, &s.integrator(&other, "read")));
+        assert!(may_hear(&integrator, &s.integrator(&integrator, "gap")));
+        assert!(!may_hear(&integrator, &s.integrator(&other, "gap")));
+        assert!(!may_publish(&integrator, &s.integrator(&integrator, "gap")));
     }
 }

@@ -62,6 +62,34 @@ async fn its_files_are_private_and_credentials_work_from_their_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_integrator_is_let_in_and_shown_out_while_others_stay_connected() {
+    let cluster = Cluster::start().await;
+    let (bus, door) = (cluster.bus(Identity::Scheduler).await, cluster.server.door());
+    let file = within(door.admit("shop")).await.unwrap();
+    assert_eq!(mode(&file), 0o600);
+    let connect = Connect::from_file(&file, None).unwrap();
+    assert_eq!(connect.identity, Identity::Integrator("shop".into()));
+    let program = within(Bus::connect(connect.clone())).await.unwrap();
+    assert_eq!(within(door.admit("shop")).await.unwrap(), file, "once more is the same");
+    let again = Connect::from_file(&file, None).unwrap();
+    assert!(
+        matches!((&again.credentials.secret, &connect.credentials.secret), (Secret::NKey(a), Secret::NKey(b)) if a == b)
+    );
+
+    // Also of a server that was started again.
+    let before = program.state().borrow().generation;
+    cluster.kill();
+    until("it is back", async || program.state().borrow().generation > before).await;
+    within(Bus::connect(connect.clone())).await.unwrap();
+
+    let scheduler = bus.state().borrow().generation;
+    within(door.dismiss("shop")).await.unwrap();
+    until("it is out", async || matches!(Bus::connect(connect.clone()).await, Err(ConnectError::Refused { .. }))).await;
+    assert!(!file.exists());
+    assert_eq!(bus.state().borrow().generation, scheduler, "nobody else was disturbed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_credentials_and_a_missing_server_are_said_clearly() {
     let cluster = Cluster::start().await;
     let mut connect = cluster.server.connect(&Identity::Scheduler).unwrap();

@@ -86,7 +86,8 @@ fn of<'a>(request: &'a ApiRequest, group: &'a str, plural: &'a str) -> Asked<'a>
     }
 }
 
-fn refuse(state: &dyn State, user: &User, asked: &Asked<'_>) -> Result<(), Status> {
+/// Fails if a user may not do something.
+pub(crate) fn refuse(state: &dyn State, user: &User, asked: &Asked<'_>) -> Result<(), Status> {
     let decision = decision(state, user, asked);
     if decision.allowed { Ok(()) } else { Err(asked.attributes(user).forbidden(&decision.reason)) }
 }

@@ -21,6 +21,7 @@ const DUPLICATES: Duration = Duration::from_millis(100);
 
 const NO_STREAM: u64 = 10059;
 const NO_MESSAGE: u64 = 10037;
+const NO_CONSUMER: u64 = 10014;
 
 /// Why the stream could not be looked at or changed.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,13 @@ pub enum JetStreamError {
     },
 }
 
+impl JetStreamError {
+    /// Whether there is no such consumer, or no stream that could have it.
+    pub(crate) fn is_missing_consumer(&self) -> bool {
+        matches!(self, JetStreamError::Refused { code: NO_CONSUMER | NO_STREAM, .. })
+    }
+}
+
 /// Where a stream ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEnd {
@@ -53,22 +61,31 @@ pub struct StreamEnd {
     pub last_event: Option<Position>,
 }
 
-pub(super) struct JetStream<'a> {
+pub(crate) struct JetStream<'a> {
     bus: &'a Bus,
     stream: String,
 }
 
 impl<'a> JetStream<'a> {
-    pub(super) fn new(bus: &'a Bus) -> Self {
+    pub(crate) fn new(bus: &'a Bus) -> Self {
         JetStream { bus, stream: bus.subjects().stream() }
     }
 
+    pub(crate) fn bus(&self) -> &'a Bus {
+        self.bus
+    }
+
+    /// What the server says of the stream; none if there is none.
+    pub(crate) async fn info(&self) -> Result<Option<Value>, JetStreamError> {
+        match self.ask("STREAM.INFO", &json!({})).await {
+            Err(JetStreamError::Refused { code: NO_STREAM, .. }) => Ok(None),
+            info => info.map(Some),
+        }
+    }
+
     /// Where the stream ends; none if there is none.
-    pub(super) async fn end(&self) -> Result<Option<StreamEnd>, JetStreamError> {
-        let info = match self.ask("STREAM.INFO", &json!({})).await {
-            Err(JetStreamError::Refused { code: NO_STREAM, .. }) => return Ok(None),
-            info => info?,
-        };
+    pub(crate) async fn end(&self) -> Result<Option<StreamEnd>, JetStreamError> {
+        let Some(info) = self.info().await? else { return Ok(None) };
         let last = info.pointer("/state/last_seq").and_then(Value::as_u64).unwrap_or(0);
         let messages = info.pointer("/state/messages").and_then(Value::as_u64).unwrap_or(0);
         let epoch = info.pointer("/config/metadata/epoch").and_then(Value::as_str).and_then(|text| text.parse().ok());
@@ -85,7 +102,7 @@ impl<'a> JetStream<'a> {
         Ok(headers.and_then(|bytes| event_id(&String::from_utf8_lossy(&bytes))))
     }
 
-    pub(super) async fn create(&self, epoch: Epoch, first: Revision) -> Result<(), JetStreamError> {
+    pub(crate) async fn create(&self, epoch: Epoch, first: Revision) -> Result<(), JetStreamError> {
         let mut config = self.config(epoch);
         if let Some(fields) = config.as_object_mut() {
             fields.insert("first_seq".to_owned(), first.into());
@@ -95,12 +112,12 @@ impl<'a> JetStream<'a> {
 
     /// Purges the stream so that `first` is its next sequence. A crash between the two steps leaves an old epoch in the
     /// metadata of an empty stream, and leaps again.
-    pub(super) async fn leap(&self, epoch: Epoch, first: Revision) -> Result<(), JetStreamError> {
+    pub(crate) async fn leap(&self, epoch: Epoch, first: Revision) -> Result<(), JetStreamError> {
         self.ask("STREAM.PURGE", &json!({"seq": first})).await?;
         self.ask("STREAM.UPDATE", &self.config(epoch)).await.map(drop)
     }
 
-    pub(super) async fn delete(&self) -> Result<(), JetStreamError> {
+    pub(crate) async fn delete(&self) -> Result<(), JetStreamError> {
         self.ask("STREAM.DELETE", &json!({})).await.map(drop)
     }
 
@@ -124,7 +141,20 @@ impl<'a> JetStream<'a> {
     }
 
     async fn ask(&self, what: &'static str, question: &Value) -> Result<Value, JetStreamError> {
-        let subject = format!("$JS.API.{what}.{}", self.stream);
+        self.ask_at(what, format!("$JS.API.{what}.{}", self.stream), question).await
+    }
+
+    /// Asks about a consumer of the stream.
+    pub(crate) async fn ask_of(
+        &self,
+        what: &'static str,
+        consumer: &str,
+        question: &Value,
+    ) -> Result<Value, JetStreamError> {
+        self.ask_at(what, format!("$JS.API.{what}.{}.{consumer}", self.stream), question).await
+    }
+
+    async fn ask_at(&self, what: &'static str, subject: String, question: &Value) -> Result<Value, JetStreamError> {
         let deadline = Instant::now() + PATIENCE;
         let answer: Value =
             self.bus.request_json(&subject, question, deadline).await.map_err(|e| JetStreamError::Call(what, e))?;
