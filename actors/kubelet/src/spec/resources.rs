@@ -52,6 +52,8 @@ pub fn container(pod: &Pod, container: &Container, node_memory: i64) -> Resource
         cpu_period: limit_cpu.filter(|milli| *milli > 0).map(|_| PERIOD),
         memory_limit,
         oom_score_adj: Some(oom_score_adj(pod, container, node_memory)),
+        // Out of memory is the end of the whole container, not of one of its processes (the kubelet's `singleProcessOOMKill: false`).
+        unified: BTreeMap::from([("memory.oom.group".to_owned(), "1".to_owned())]),
         ..Resources::default()
     }
 }
