@@ -170,6 +170,7 @@ mod tests {
         let got = container(&pod, &pod.spec.as_ref().unwrap().containers[0], 1 << 34);
         assert_eq!((got.cpu_shares, got.cpu_quota, got.memory_limit), (Some(102), Some(10_000), Some(32 << 20)));
         assert_eq!(got.oom_score_adj, Some(-997));
+        assert_eq!(got.unified.get("memory.oom.group").map(String::as_str), Some("1"));
         assert_eq!(cgroup_parent(&pod), "podu");
     }
 
