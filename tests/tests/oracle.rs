@@ -10,9 +10,9 @@ use cox_tests::Cluster;
 use serde_json::Value;
 
 /// How long the whole replay may take, in seconds.
-const PATIENCE: &str = "600";
+const PATIENCE: &str = "900";
 
-/// The scenarios that are replayed: whole areas, and the kinds of the demo.
+/// The scenarios that are replayed: whole areas.
 const SCENARIOS: &[&str] = &[
     "configmaps/*",
     "errors/*",
@@ -24,20 +24,9 @@ const SCENARIOS: &[&str] = &[
     "workloads/*",
     "patch/*",
     "delete/*",
-    "kinds/core-configmap*",
-    "kinds/core-event*",
-    "kinds/core-namespace*",
-    "kinds/core-node*",
-    "kinds/core-pod",
-    "kinds/core-pod-*",
-    "kinds/core-secret*",
-    "kinds/core-service*",
-    "kinds/apps-deployment*",
-    "kinds/apps-replicaset*",
-    "kinds/coordination-lease*",
-    "kinds/discovery-endpointslice*",
-    "kinds/table-node-*",
-    "kinds/table-pod-*",
+    "kinds/*",
+    "validation/*",
+    "admission/*",
 ];
 
 /// The scenarios that may fail, each with its reason.

@@ -11,14 +11,17 @@ use crate::plan::Change;
 use crate::value::text;
 
 mod addresses;
+mod limits;
 mod namespace;
 mod node;
 mod ports;
 mod priority;
 mod runtime_class;
+mod security;
 mod service;
 mod service_account;
 mod signing_request;
+mod storage_class;
 mod tolerations;
 
 #[cfg(test)]
@@ -40,10 +43,15 @@ pub(crate) fn create(ctx: &Context<'_>, object: &mut Value, effects: &mut Effect
     namespace::live(ctx, object, effects)?;
     match ctx.resource().as_str() {
         "pods" => {
+            limits::give(ctx, object);
             service_account::admit(ctx, object)?;
             priority::admit(ctx, object)?;
             tolerations::admit(object);
             runtime_class::admit(ctx, object)
+        }
+        "persistentvolumeclaims" => {
+            storage_class::choose(ctx, object);
+            Ok(())
         }
         "nodes" => {
             node::taint(object);
@@ -89,6 +97,12 @@ pub(crate) fn faults(ctx: &Context<'_>, object: &Value, old: &Value) -> Vec<Fiel
     } else {
         Vec::new()
     }
+}
+
+/// The last word on a valid object: refuses it, or says what is to be warned of.
+pub(crate) fn judge(ctx: &Context<'_>, object: &Value, old: Option<&Value>) -> Result<Vec<String>, Status> {
+    limits::check(ctx, object, old.is_none())?;
+    security::check(ctx, object, old)
 }
 
 /// Admission of a delete.

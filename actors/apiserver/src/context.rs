@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngCore};
 
 use crate::config::Config;
+use crate::pipeline::collection::Progress;
 use crate::state::State;
 
 /// The request and the world as it is decided.
@@ -21,6 +22,8 @@ pub(crate) struct Context<'a> {
     pub(crate) user: &'a User,
     pub(crate) now: Timestamp,
     pub(crate) random: RefCell<StdRng>,
+    /// How far earlier transactions of the same request came.
+    pub(crate) progress: Option<&'a Progress>,
 }
 
 /// The letters of generated names: no vowels, and nothing that reads like another.

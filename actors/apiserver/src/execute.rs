@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 
 use crate::config::Config;
 use crate::context::Context;
+use crate::pipeline::collection::{self, Progress};
 use crate::pipeline::{self, finish, identify, options};
 use crate::plan::{Change, Plan};
 use crate::replay;
@@ -35,6 +36,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) kind: Arc<Kind>,
     pub(crate) request: &'a ApiRequest,
     pub(crate) user: User,
+    /// How far earlier transactions of the same request came.
+    pub(crate) progress: Option<Progress>,
 }
 
 impl Executor {
@@ -62,40 +65,58 @@ impl Executor {
         }
         let user = identify::user(from, request)?;
         let kind = self.kind(request, &user)?;
-        let asked = Asked { kind, request, user };
+        let mut asked = Asked { kind, request, user, progress: None };
         if let Some(outcome) = self.log().outcome(request.id).map_err(Status::internal)? {
             return self.repeat(&asked, &outcome);
         }
-        for _ in 0..TRIES {
-            if let Some(reply) = self.round(from, &asked).await? {
-                return Ok(reply);
+        let mut pages = Vec::new();
+        loop {
+            let (reply, next) = self.settle(from, &asked).await?;
+            match next {
+                None => return Ok(collection::join(pages, reply)),
+                next => {
+                    pages.push(reply);
+                    asked.progress = next;
+                }
             }
-            if cox_kit::clock::now_ms() > request.deadline {
+        }
+    }
+
+    /// Rounds until one is not lost: the answer, and where the request goes on, if that was not all of it.
+    async fn settle(&self, from: &Identity, asked: &Asked<'_>) -> Result<(ApiReply, Option<Progress>), Status> {
+        for _ in 0..TRIES {
+            if let Some(settled) = self.round(from, asked).await? {
+                return Ok(settled);
+            }
+            if cox_kit::clock::now_ms() > asked.request.deadline {
                 break;
             }
         }
-        let named = cox_objects::Resource::new(&request.group, &request.plural);
-        Err(Status::modified(&named, &request.name))
+        let named = cox_objects::Resource::new(&asked.request.group, &asked.request.plural);
+        Err(Status::modified(&named, &asked.request.name))
     }
 
     /// One decision and its commit; none if it lost a race that is ours to run again.
-    async fn round(&self, from: &Identity, asked: &Asked<'_>) -> Result<Option<ApiReply>, Status> {
+    async fn round(&self, from: &Identity, asked: &Asked<'_>) -> Result<Option<(ApiReply, Option<Progress>)>, Status> {
         // The context holds what must not be held across the commit.
         let (plan, transaction) = {
             let ctx = self.context(asked);
             let plan = pipeline::decide(&ctx)?;
             if options::dry_run(&ctx) {
-                return finish::dry_run(&ctx, &plan).map(Some);
+                return finish::dry_run(&ctx, &plan).map(|reply| Some((reply, None)));
             }
             if plan.changes.is_empty() {
-                return finish::committed(&ctx, &plan, &[], 0).map(Some);
+                return finish::committed(&ctx, &plan, &[], 0).map(|reply| Some((reply, plan.next)));
             }
             let transaction = transaction(from, asked, &plan, self.chain(asked.request))?;
             (plan, transaction)
         };
         match self.log().commit(transaction).await {
-            Ok(done) => finish::committed(&self.context(asked), &plan, &done.objects, done.last).map(Some),
-            Err(CommitError::Repeated(outcome)) => self.repeat(asked, &outcome).map(Some),
+            Ok(done) => {
+                let reply = finish::committed(&self.context(asked), &plan, &done.objects, done.last)?;
+                Ok(Some((reply, plan.next)))
+            }
+            Err(CommitError::Repeated(outcome)) => self.repeat(asked, &outcome).map(|reply| Some((reply, None))),
             Err(error) => refused(&self.context(asked), &plan, error).map(|()| None),
         }
     }
@@ -145,6 +166,7 @@ pub(crate) fn context<'a>(
         user: &asked.user,
         now: Timestamp::now(),
         random: RefCell::new(StdRng::from_os_rng()),
+        progress: asked.progress.as_ref(),
     }
 }
 
@@ -160,7 +182,8 @@ fn transaction(from: &Identity, asked: &Asked<'_>, plan: &Plan, before: Option<C
         }));
     }
     Ok(Transaction {
-        request: (request.id != RequestId::default()).then_some(request.id),
+        // A request is carried out once its last transaction is.
+        request: (request.id != RequestId::default() && plan.next.is_none()).then_some(request.id),
         time: cox_kit::clock::now_ms(),
         cause: cause(from, request, &asked.user, before),
         changes: plan.changes.iter().map(write).collect::<Result<_, _>>()?,

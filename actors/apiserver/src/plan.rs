@@ -4,6 +4,8 @@ use cox_log::{Existence, Guard, Precondition};
 use cox_objects::Key;
 use serde_json::Value;
 
+use crate::pipeline::collection::Progress;
+
 /// The decision about one request.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -16,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) warnings: Vec<String>,
     /// Whether losing a race with another writer is for us to try again (the caller named no version).
     pub(crate) retry: bool,
+    /// Where a request goes on that takes more than one transaction; none if this is all of it.
+    pub(crate) next: Option<Progress>,
 }
 
 /// One change, still as a value: a dry run answers from it.
@@ -55,6 +59,7 @@ impl Plan {
             code,
             warnings: Vec::new(),
             retry: false,
+            next: None,
         }
     }
 
@@ -68,6 +73,7 @@ impl Plan {
             code,
             warnings: Vec::new(),
             retry: true,
+            next: None,
         }
     }
 }

@@ -61,6 +61,7 @@ fn body(ctx: &Context<'_>, events: &[Event]) -> Result<Option<Value>, Status> {
     Ok(Some(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})))
 }
 
+/// Of a collection that took several transactions the answer lists the last ones' objects: the others are gone as surely.
 fn collection(ctx: &Context<'_>, events: &[Event]) -> Result<Value, Status> {
     let mut items = Vec::new();
     for event in events.iter().filter(|e| e.key.resource == *ctx.resource()) {

@@ -33,6 +33,7 @@ use cox_objects::{FieldError, Kind, Path};
 use serde_json::Value;
 
 use read::Read;
+pub(crate) use resources::aggregate;
 
 /// Fills in defaults in place, as Kubernetes does when it decodes an object; `old` is the stored object on update.
 pub fn default_object(kind: &Kind, object: &mut Value, _old: Option<&Value>) {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use cox_bus::{ApiReply, ApiRequest, Identity, Verb};
+use cox_bus::{ApiReply, ApiRequest, Identity, Verb, WriteOptions};
 use cox_objects::User;
 use cox_test_support::{Core, new_id, request};
 use serde_json::{Value, json};
@@ -106,5 +106,38 @@ async fn only_a_gateway_acts_for_others_and_rights_hold() {
     let pretends = request(Verb::Create, "configmaps", "", &json!({"metadata": {"name": "d"}}));
     let reply = scheduler.call(&pretends).await;
     assert!(reply.is_err() || reply.is_ok_and(|r| r.code == 403));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_collection_goes_page_by_page_and_a_limit_holds_across_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Core::start(dir.path(), &[]).await;
+    let create = |i: usize| {
+        let metadata = json!({"name": format!("c{i:04}"), "labels": {"of": "many"}});
+        request(Verb::Create, "configmaps", "", &json!({ "metadata": metadata }))
+    };
+    let all: Vec<ApiRequest> = (0..1005).map(create).collect();
+    for some in all.chunks(100) {
+        let replies = futures::future::join_all(some.iter().map(|r| cluster.call(r))).await;
+        assert!(replies.iter().all(|r| r.code == 201));
+    }
+    let delete = |limit: u64| {
+        let mut request = request(Verb::DeleteCollection, "configmaps", "", &json!({}));
+        request.options = WriteOptions { label_selector: "of=many".into(), limit, ..WriteOptions::default() };
+        request
+    };
+    let names = |reply: &ApiReply| -> Vec<String> {
+        let list = body(reply);
+        let items = list["items"].as_array().unwrap().iter();
+        items.map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = cluster.call(&delete(1002)).await;
+    let expected: Vec<String> = (0..1002).map(|i| format!("c{i:04}")).collect();
+    assert_eq!(names(&first), expected);
+    assert!(body(&first)["metadata"]["continue"].is_string(), "more is there");
+    let rest = cluster.call(&delete(0)).await;
+    assert_eq!(names(&rest), ["c1002", "c1003", "c1004"]);
+    assert_eq!(names(&cluster.call(&delete(0)).await), Vec::<String>::new());
     cluster.stop().await;
 }

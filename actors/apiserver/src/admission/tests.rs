@@ -68,6 +68,30 @@ fn a_service_that_becomes_a_name_gives_its_address_back() {
 }
 
 #[test]
+fn a_claim_without_a_class_gets_the_default_one() {
+    let mut world = World::new("n");
+    let class = |name: &str, default: &str| {
+        json!({"method": "POST", "path": "/apis/storage.k8s.io/v1/storageclasses", "body": {
+            "metadata": {"name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": default}},
+            "provisioner": "example.com/none"}})
+    };
+    let claim = |extra: Value| {
+        let mut spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+        for (field, value) in extra.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        json!({"method": "POST", "path": "/api/v1/namespaces/n/persistentvolumeclaims?dryRun=All",
+               "body": {"metadata": {"name": "c"}, "spec": spec}})
+    };
+    assert_eq!(world.send(&class("other", "false")).unwrap().0, 201);
+    assert_eq!(world.send(&claim(json!({}))).unwrap().1["spec"].get("storageClassName"), None);
+    assert_eq!(world.send(&class("usual", "true")).unwrap().0, 201);
+    assert_eq!(world.send(&claim(json!({}))).unwrap().1["spec"]["storageClassName"], "usual");
+    let none = claim(json!({"storageClassName": ""}));
+    assert_eq!(world.send(&none).unwrap().1["spec"]["storageClassName"], "");
+}
+
+#[test]
 fn nothing_new_in_a_namespace_that_goes() {
     let mut world = World::new("n");
     assert_eq!(world.send(&json!({"method": "DELETE", "path": "/api/v1/namespaces/n"})).unwrap().0, 200);

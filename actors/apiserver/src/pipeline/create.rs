@@ -58,6 +58,7 @@ pub(crate) fn object_of(ctx: &Context<'_>, mut object: Value) -> Result<Plan, St
         return Err(Status::invalid(ctx.resource().group(), &ctx.kind.kind, &name, &errors));
     }
     escalation::check(ctx, &object, None)?;
+    let judged = admission::judge(ctx, &object, None)?;
     if !text(&object, "/metadata/resourceVersion").is_empty() {
         return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
@@ -66,7 +67,8 @@ pub(crate) fn object_of(ctx: &Context<'_>, mut object: Value) -> Result<Plan, St
         return Err(taken(ctx, &name, &existing.value()));
     }
 
-    let warnings = rules::warnings(ctx.kind, &object, None);
+    let mut warnings = rules::warnings(ctx.kind, &object, None);
+    warnings.extend(judged);
     let object = version::to_stored(ctx, object);
     let mut changes = vec![Change::Put { key, object, must: Existence::Absent }];
     changes.append(&mut effects.changes);

@@ -48,10 +48,12 @@ pub(crate) fn write(ctx: &Context<'_>, old: &Object, old_value: &Value, mut obje
         return Err(Status::invalid(ctx.resource().group(), &ctx.kind.kind, &ctx.request.name, &errors));
     }
     escalation::check(ctx, &object, Some(old_value))?;
+    let judged = admission::judge(ctx, &object, Some(old_value))?;
 
     // Only what a user writes as the object itself is warned about, not what a subresource carries along.
-    let warnings =
+    let mut warnings =
         if subresource.is_empty() { rules::warnings(ctx.kind, &object, Some(old_value)) } else { Vec::new() };
+    warnings.extend(judged);
     let mut plan = store(ctx, old, old_value, object)?;
     plan.changes.append(&mut effects.changes);
     plan.guards = effects.guards;
