@@ -29,6 +29,7 @@ mod command;
 mod containers;
 mod devices;
 mod exec;
+mod image_mounts;
 mod lifecycle;
 mod namespaces;
 mod network;

@@ -49,14 +49,14 @@ fn command_error(said: &str, command: &[String]) -> Option<String> {
     }
     let program = command.first()?;
     // crun: "executable file `x` not found in $PATH: No such file or directory", "open executable: Permission
-    // denied", "cannot find … in $PATH".
+    // denied", "cannot find … in $PATH"; of what is no file: "open executable: Operation not permitted".
     let lower = said.to_lowercase();
     if !["executable", "exec ", "execv", "exec:"].iter().any(|word| lower.contains(word)) {
         return None;
     }
     let reason = if lower.contains("permission denied") {
         "permission denied".to_owned()
-    } else if lower.contains("is a directory") {
+    } else if lower.contains("is a directory") || lower.ends_with("open executable: operation not permitted") {
         "is a directory".to_owned()
     } else if lower.contains("exec format error") {
         "exec format error".to_owned()
@@ -83,6 +83,8 @@ mod tests {
         let crun = "executable file `/no/such` not found: No such file or directory";
         assert!(start_error("crun", crun, &command).ends_with(tail));
         assert!(start_error("runc", tail, &command).ends_with(tail));
+        let folder = start_error("crun", "open executable: Operation not permitted", &["/etc".to_owned()]);
+        assert!(folder.ends_with(r#"exec: "/etc": is a directory"#), "{folder}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Whether the node can take a pod that was bound to it: pure, apart from what it is told of the node.
 
+mod fields;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cox_kit::Feed;
@@ -36,7 +39,7 @@ pub fn admit<F: Feed>(pod: &Pod, others: &[Arc<Pod>], context: &Context<F>) -> O
         memory: context.machine.memory_bytes,
         pods: context.config.max_pods.into(),
     };
-    unsupported(spec)
+    fields::unsupported(spec)
         .or_else(|| fits(spec, &living, &room))
         .or_else(|| node.as_deref().and_then(|node| selects(spec, node)))
         .or_else(|| sysctls(spec))
@@ -57,20 +60,6 @@ pub struct Room {
 
 fn rejected(reason: &str, message: String) -> Option<Verdict> {
     Some(Verdict { reason: reason.to_owned(), message })
-}
-
-/// What this node cannot give a pod is refused: a pod that runs without it would not be what was asked for.
-fn unsupported(spec: &PodSpec) -> Option<Verdict> {
-    if spec.os.as_ref().is_some_and(|os| os.name != "linux") {
-        return rejected("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS".to_owned());
-    }
-    let asked = [
-        ("hostUsers: false", spec.host_users == Some(false)),
-        ("resourceClaims", spec.resource_claims.as_ref().is_some_and(|claims| !claims.is_empty())),
-        ("runtimeClassName", spec.runtime_class_name.as_ref().is_some_and(|name| !name.is_empty())),
-    ];
-    let (field, _) = asked.into_iter().find(|(_, asked)| *asked)?;
-    rejected("PodFeatureUnsupported", format!("this node does not implement {field}"))
 }
 
 fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
@@ -94,6 +83,13 @@ fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
     if memory(spec) > 0 && memory(spec) + used_memory > room.memory {
         return out_of("memory", memory(spec), used_memory, room.memory);
     }
+    for name in others_requested(spec) {
+        // Devices, huge pages and the like: the node has none.
+        let asked = pod_total(spec, &name, true, bytes);
+        if asked > 0 {
+            return out_of(&name, asked, 0, 0);
+        }
+    }
     let own = host_ports(spec);
     let taken: Vec<_> = others.iter().flat_map(|s| host_ports(s)).collect();
     let clash = own.iter().any(|(ip, protocol, port)| {
@@ -108,6 +104,14 @@ fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
         );
     }
     None
+}
+
+/// The resources that a pod requests besides those that the node gives.
+fn others_requested(spec: &PodSpec) -> BTreeSet<String> {
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let all = containers.filter_map(|c| c.resources.as_ref()).chain(spec.resources.as_ref());
+    let names = all.flat_map(|r| [&r.requests, &r.limits]).flatten().flat_map(BTreeMap::keys);
+    names.filter(|name| !matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage")).cloned().collect()
 }
 
 fn host_ports(spec: &PodSpec) -> Vec<(String, String, i32)> {
@@ -188,6 +192,8 @@ mod tests {
             verdict.message,
             "Node didn't have enough resource: cpu, requested: 100000, used: 0, capacity: 2000"
         );
+        let device = spec(json!({"containers": [{"name": "c", "resources": {"limits": {"example.com/gpu": "1"}}}]}));
+        assert_eq!(fits(&device, &[], &ROOM).unwrap().reason, "OutOfexample.com/gpu");
         let port = spec(json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]}));
         assert_eq!(fits(&port, &[&port], &ROOM).unwrap().reason, "NodePorts");
         let small = spec(json!({"containers": [{"name": "c"}]}));
@@ -205,9 +211,6 @@ mod tests {
         };
         assert!(with("a", "Gt", json!(["4"])) && !with("a", "In", json!(["4"])) && with("b", "NotIn", json!(["1"])));
         assert!(selects(&spec(json!({"containers": [], "nodeSelector": {"x": "y"}})), &node).is_some());
-        let users = spec(json!({"containers": [], "hostUsers": false}));
-        assert_eq!(unsupported(&users).unwrap().message, "this node does not implement hostUsers: false");
-        assert_eq!(unsupported(&spec(json!({"containers": [], "hostUsers": true, "os": {"name": "linux"}}))), None);
         let bad =
             spec(json!({"containers": [], "securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}));
         assert_eq!(sysctls(&bad).unwrap().message, "forbidden sysctl: \"kernel.msgmax\" not allowlisted");

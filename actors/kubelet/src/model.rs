@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use cox_runtime::{ContainerId, ContainerState, SandboxId, User};
+use cox_runtime::{ContainerId, ContainerState, ExitReason, SandboxId, User};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec};
 
 use crate::backoff::Backoff;
+use crate::probes::tracker::Kind;
 use crate::spec::names::{Member, Role, members};
 
 /// A sandbox of the pod.
@@ -53,6 +54,15 @@ impl ContainerView {
         matches!(self.state, ContainerState::Running { .. })
     }
 
+    /// Whether its process runs or has run, as against one that could not be started.
+    pub fn has_run(&self) -> bool {
+        match &self.state {
+            ContainerState::Created => false,
+            ContainerState::Running { .. } => true,
+            ContainerState::Exited { reason, .. } => *reason != ExitReason::StartError,
+        }
+    }
+
     /// Exit code and time of its end, if it has ended.
     pub fn ended(&self) -> Option<(i32, Timestamp)> {
         match &self.state {
@@ -83,8 +93,8 @@ pub struct Health {
     pub started: bool,
     /// The readiness probe's last verdict; containers without one are ready once started.
     pub ready: bool,
-    /// A liveness or startup probe has failed for good: what the Killing event says.
-    pub doomed: Option<String>,
+    /// The liveness or startup probe that has failed for good: the container is to be restarted.
+    pub doomed: Option<Kind>,
 }
 
 /// How far the pod's volumes are.
@@ -127,6 +137,8 @@ pub struct Memory {
     pub finished: bool,
     /// Stops under way: containers that are not asked again to stop, except at once.
     pub stopping: BTreeSet<ContainerId>,
+    /// Containers that were stopped to be started anew, by a probe's verdict or for another image.
+    pub condemned: BTreeSet<ContainerId>,
     /// Containers (by name) whose start is under way, the hook after the start included: until it is through, nothing is told of it.
     pub starting: BTreeSet<String>,
     /// What has failed is not tried again before this time.
@@ -220,6 +232,13 @@ impl<'a> Known<'a> {
     /// The start before a given one.
     pub fn before(&self, start: &ContainerView) -> Option<&'a ContainerView> {
         self.containers.iter().filter(|c| c.name == start.name && c.attempt < start.attempt).max_by_key(|c| c.attempt)
+    }
+
+    /// When the failure was for which a container that has ended backs off. One that was stopped to be started anew has not failed by
+    /// itself: what counts then is how the start before it ended, if there was one.
+    pub fn failed_at(&self, ended: &ContainerView) -> Option<Timestamp> {
+        let failed = if self.memory.condemned.contains(&ended.id) { self.before(ended)? } else { ended };
+        failed.ended().map(|(_, at)| at)
     }
 
     /// What the API has of a container.

@@ -10,8 +10,12 @@ use jiff::Timestamp;
 
 use crate::backoff::{self, Backoff};
 use crate::model::{ContainerView, Known, Lost, Retry, Volumes, Waiting};
+use crate::probes::tracker::Kind;
 use crate::spec::container::hash;
 use crate::spec::names::{Member, Role, pod_id};
+
+/// How long the end of a container is shown before its back-off is.
+const SHOWN: Duration = Duration::from_secs(1);
 
 /// Something to do for the pod.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,9 +207,16 @@ fn keep(known: &Known<'_>, member: &Member, plan: &mut Plan, now: Timestamp) -> 
     if !known.restarts(member, code) {
         return member.role == Role::Init && code == 0;
     }
-    // A container that never started (it could not be created) is not in a crash loop; its next try is.
-    match Backoff::remaining(known.memory.crashes.get(name), ended, now) {
+    let backoff =
+        known.failed_at(newest).and_then(|failed| Backoff::remaining(known.memory.crashes.get(name), failed, now));
+    match backoff {
         Some(rest) => {
+            // The end is shown as itself for a moment, then as a wait.
+            let passed = Duration::try_from(now.duration_since(ended)).unwrap_or_default();
+            if let Some(moment) = SHOWN.checked_sub(passed).filter(|moment| !moment.is_zero()) {
+                again(plan, moment.min(rest));
+                return false;
+            }
             let delay = known.memory.crashes.get(name).map_or(backoff::BASE, |b| b.delay);
             let message = format!(
                 "back-off {} restarting failed container={name} pod={}",
@@ -247,7 +258,7 @@ fn keep_running(known: &Known<'_>, member: &Member, running: &ContainerView, pla
     let tell = if running.hash != hash(&member.container) {
         Some(format!("Container {name} definition changed, will be restarted"))
     } else {
-        health.doomed
+        health.doomed.map(|probe| format!("Container {name} failed {} probe, will be restarted", probe.name()))
     };
     if tell.is_some() {
         match known.held_back(&Retry::Stop(running.id.clone()), now) {
@@ -255,7 +266,7 @@ fn keep_running(known: &Known<'_>, member: &Member, running: &ContainerView, pla
             None => plan.steps.push(Step::Stop {
                 id: running.id.clone(),
                 name: name.clone(),
-                grace: own_grace(known, member),
+                grace: own_grace(known, member, health.doomed),
                 tell,
             }),
         }
@@ -269,10 +280,14 @@ fn starts_told(known: &Known<'_>, name: &str) -> u32 {
     known.lost(name).map_or(0, Lost::next)
 }
 
-/// Grace of a container that a probe condemned: the probe's own, else the pod's.
-fn own_grace(known: &Known<'_>, member: &Member) -> Duration {
-    let probes = [&member.container.liveness_probe, &member.container.startup_probe];
-    let own = probes.into_iter().flatten().find_map(|probe| probe.termination_grace_period_seconds);
+/// Grace of a container that is restarted: that of the probe which condemned it, else the pod's.
+fn own_grace(known: &Known<'_>, member: &Member, condemned_by: Option<Kind>) -> Duration {
+    let probe = match condemned_by {
+        Some(Kind::Startup) => member.container.startup_probe.as_ref(),
+        Some(Kind::Liveness) => member.container.liveness_probe.as_ref(),
+        Some(Kind::Readiness) | None => None,
+    };
+    let own = probe.and_then(|probe| probe.termination_grace_period_seconds);
     let pods = known.spec().and_then(|s| s.termination_grace_period_seconds);
     Duration::from_secs(own.or(pods).unwrap_or(30).max(0).unsigned_abs())
 }

@@ -13,6 +13,7 @@ mod look;
 mod mounts;
 mod operation;
 mod outcome;
+mod reasons;
 mod start;
 mod stop;
 mod tell;
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cox_kit::{Feed, Scope, Task};
+use cox_kit::{Feed, Reason, Scope, Task};
 use cox_objects::{Key, Resource};
 use cox_runtime::ContainerId;
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +33,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 pub use images::Pulls;
 pub use operation::{Finished, Operation};
+use reasons::Reasons;
 
 use crate::backoff::Backoff;
 use crate::model::{ContainerView, Known, Memory, SandboxView, Verdict, Volumes, Waiting};
@@ -40,23 +42,29 @@ use crate::plan::{Progress, Step, plan, progress};
 use crate::probes::tracker::Kind;
 use crate::probes::watch::Prober;
 use crate::spec::names::pod_id;
-use crate::volumes::manager::Places;
+use crate::volumes::manager::{EMPTY_DIR, Places};
+use crate::volumes::usage::{Bound, bounds};
 
 /// How often volumes that follow API objects are looked at although nothing has been seen to change (tokens come due).
 const REFRESH: Duration = Duration::from_secs(60);
 
+/// How often it is measured what bounded volumes hold, as kubelets do.
+const MEASURE: Duration = Duration::from_secs(10);
+
 /// What a worker is told.
 pub enum Message {
     /// The Pod has changed, the runtime tells of one of its containers, or a time has come.
-    Look,
+    Look(Reason),
     /// A ConfigMap or Secret that the Pod may name has changed: what could not be made may be possible now.
-    Sources,
+    Sources(Reason),
     /// The operation of this serial number is through.
     Finished(u64, Operation, Finished),
     /// A probe has a verdict.
     Probed(ContainerId, Kind, bool),
     /// Volumes are to be looked at again.
     Refresh,
+    /// What volumes hold is to be measured.
+    Measure,
     /// A task of the worker panicked: the worker is to start anew.
     Broken(String),
 }
@@ -80,6 +88,8 @@ pub struct Arguments<F> {
     pub pod: Arc<Pod>,
     /// Whether the node refused it, and why.
     pub rejected: Option<Verdict>,
+    /// What brought it here.
+    pub reason: Reason,
 }
 
 /// An operation under way.
@@ -96,6 +106,9 @@ pub struct State<F> {
     scope: Scope,
     myself: ActorRef<Message>,
     pod: Arc<Pod>,
+    /// As it was when it last was a reason to decide.
+    considered: Arc<Pod>,
+    reasons: Reasons,
     uid: String,
     /// The Pod is no longer in the API.
     gone: bool,
@@ -112,6 +125,8 @@ pub struct State<F> {
     refused: Option<(String, Instant)>,
     probers: HashMap<ContainerId, Prober>,
     wake: Option<AbortHandle>,
+    /// When the pod began to end.
+    ending: Option<Instant>,
 }
 
 impl<F: Feed> Actor for Worker<F> {
@@ -122,7 +137,7 @@ impl<F: Feed> Actor for Worker<F> {
     async fn pre_start(
         &self,
         myself: ActorRef<Message>,
-        Arguments { context, scope, pod, rejected }: Arguments<F>,
+        Arguments { context, scope, pod, rejected, reason }: Arguments<F>,
     ) -> Result<State<F>, ActorProcessingErr> {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let told = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).map(|t| t.0);
@@ -136,6 +151,8 @@ impl<F: Feed> Actor for Worker<F> {
             context,
             scope,
             uid,
+            considered: pod.clone(),
+            reasons: Reasons::default(),
             pod,
             gone: false,
             memory,
@@ -148,10 +165,14 @@ impl<F: Feed> Actor for Worker<F> {
             refused: None,
             probers: HashMap::new(),
             wake: None,
+            ending: None,
             myself: myself.clone(),
         };
-        myself.send_message(Message::Look)?;
+        myself.send_message(Message::Look(reason))?;
         myself.send_interval(REFRESH, || Message::Refresh);
+        if !state.bounds().is_empty() {
+            myself.send_interval(MEASURE, || Message::Measure);
+        }
         Ok(state)
     }
 
@@ -162,11 +183,18 @@ impl<F: Feed> Actor for Worker<F> {
         state: &mut State<F>,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Look => state.reread(),
-            Message::Sources => state.sources_changed(),
+            Message::Look(reason) => state.look(reason),
+            Message::Sources(reason) => state.sources_changed(reason),
             Message::Finished(serial, operation, finished) => state.finished(serial, operation, finished),
-            Message::Probed(container, kind, good) => state.probed(&container, kind, good),
-            Message::Refresh => state.refresh_volumes(),
+            Message::Probed(container, kind, good) => {
+                state.because(kind.name());
+                state.probed(&container, kind, good);
+            }
+            Message::Refresh => {
+                state.because("volumes");
+                state.refresh_volumes();
+            }
+            Message::Measure => state.measure_volumes(),
             Message::Broken(panic) => return Err(panic.into()),
         }
         state.turn().await?;
@@ -195,6 +223,18 @@ impl<F: Feed> State<F> {
         }
     }
 
+    /// The bounds of the pod's volumes on disk.
+    fn bounds(&self) -> Vec<Bound> {
+        bounds(&self.pod, |name| self.context.config.volume_dir(&self.uid, EMPTY_DIR, name))
+    }
+
+    fn measure_volumes(&mut self) {
+        if self.memory.volumes == Volumes::Ready && !self.is_ending() {
+            let bounds = self.bounds();
+            self.spawn(Operation::Measure, work::measure(bounds));
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.gone && self.memory.finished && self.under_way.is_empty()
     }
@@ -216,6 +256,7 @@ impl<F: Feed> State<F> {
             self.memory.verdict = Some(Verdict { reason, message });
         }
         if self.is_ending() {
+            self.ending.get_or_insert_with(Instant::now);
             self.abandon_beginnings();
         }
         self.note_starts();
@@ -231,11 +272,12 @@ impl<F: Feed> State<F> {
         if !deletes.is_empty() && !self.gone {
             self.launch(Step::Delete);
         }
+        self.decided(plan.again.is_some() || settles.is_some());
         self.set_wake([plan.again, deadline, settles].into_iter().flatten().min());
         Ok(())
     }
 
-    /// The grace period, of a pod that is to end.
+    /// What is left of the grace period, of a pod that is to end. A sidecar whose turn comes late still gets a moment.
     fn grace(&self) -> Duration {
         let meta = &self.pod.metadata;
         let own = self.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
@@ -247,7 +289,9 @@ impl<F: Feed> State<F> {
             // Only a deletion may ask for none at all.
             own.unwrap_or(30).max(1)
         };
-        Duration::from_secs(seconds.max(0).unsigned_abs())
+        let whole = Duration::from_secs(seconds.max(0).unsigned_abs());
+        let passed = Duration::from_secs(self.ending.map_or(0, |since| since.elapsed().as_secs()));
+        whole.saturating_sub(passed).max(stop::LEAST_GRACE.min(whole))
     }
 
     /// `activeDeadlineSeconds`: what is left of it.
@@ -293,7 +337,8 @@ impl<F: Feed> State<F> {
             wake.abort();
         }
         if let Some(after) = after {
-            let timer = self.myself.send_after(after + Duration::from_millis(2), || Message::Look);
+            let look = || Message::Look(Reason::timer("pod-timer"));
+            let timer = self.myself.send_after(after + Duration::from_millis(2), look);
             self.wake = Some(timer.abort_handle());
         }
     }

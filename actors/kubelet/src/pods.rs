@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cox_kit::feed::Change;
 use cox_kit::supervise::{Child, State as TreeState};
-use cox_kit::{Feed, Scope, Task};
+use cox_kit::{Feed, Reason, Scope, Task};
 use cox_objects::{Key, Resource};
 use cox_runtime::Event;
 use k8s_openapi::api::core::v1::Pod;
@@ -141,13 +141,17 @@ impl<F: Feed> Actor for Pods<F> {
                 let _ = done.send(());
             }
             Message::Lost => return Err("fell behind the feed and starts anew".into()),
-            Message::Happened(Event::Started { sandbox, .. } | Event::Exited { sandbox, .. }) => {
+            Message::Happened(event) => {
+                let (sandbox, what) = match &event {
+                    Event::Started { sandbox, .. } => (sandbox, "container-started"),
+                    Event::Exited { sandbox, .. } => (sandbox, "container-exited"),
+                };
                 let uid = sandbox.0.rsplit_once('-').map_or(sandbox.0.as_str(), |(uid, _)| uid);
-                state.look(uid);
+                state.look(uid, what);
             }
             Message::LookAtAll => {
                 let uids: Vec<String> = state.workers.keys().cloned().collect();
-                uids.iter().for_each(|uid| state.look(uid));
+                uids.iter().for_each(|uid| state.look(uid, "relist"));
                 state.sweep().await?;
             }
             Message::Again(uid) => state.again(&uid, &myself).await?,
@@ -195,33 +199,38 @@ impl<F: Feed> State<F> {
             self.context.cache.forget(&change.key);
         }
         if change.key.resource != Resource::PODS {
-            self.tell_users(&change.key);
+            self.tell_users(change);
             return Ok(());
         }
         for entry in self.workers.values().filter(|entry| entry.key == change.key) {
-            entry.send(pod::Message::Look);
+            entry.send(pod::Message::Look(Reason::change(change)));
         }
         if let Some(pod) = self.context.view().at::<Pod>(&change.key) {
-            self.begin(pod, myself).await?;
+            self.begin(pod, Reason::change(change), myself).await?;
         }
         Ok(())
     }
 
     /// Tells the workers whose pods may name an object that has changed: those of its namespace.
-    fn tell_users(&self, key: &Key) {
-        for entry in self.workers.values().filter(|entry| entry.key.namespace() == key.namespace()) {
-            entry.send(pod::Message::Sources);
+    fn tell_users(&self, change: &Change) {
+        for entry in self.workers.values().filter(|entry| entry.key.namespace() == change.key.namespace()) {
+            entry.send(pod::Message::Sources(Reason::change(change)));
         }
     }
 
-    fn look(&self, uid: &str) {
+    fn look(&self, uid: &str, why: &str) {
         if let Some(entry) = self.workers.get(uid) {
-            entry.send(pod::Message::Look);
+            entry.send(pod::Message::Look(Reason::timer(why)));
         }
     }
 
     /// Starts a worker for a pod of this node that has none.
-    async fn begin(&mut self, pod: Arc<Pod>, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+    async fn begin(
+        &mut self,
+        pod: Arc<Pod>,
+        reason: Reason,
+        myself: &ActorRef<Message>,
+    ) -> Result<(), ActorProcessingErr> {
         let ours = pod.spec.as_ref().and_then(|s| s.node_name.as_deref()) == Some(&self.context.config.node_name);
         let Some(uid) = pod.metadata.uid.clone().filter(|uid| ours && !self.workers.contains_key(uid)) else {
             return Ok(());
@@ -236,7 +245,7 @@ impl<F: Feed> State<F> {
         let key = Key::new(Resource::PODS, &namespace, &name);
         let scope = self.scope.child(&format!("{namespace}.{name}"));
         let mut entry = Entry { key, rejected: rejected.is_some(), worker: None, scope, failures: None };
-        entry.worker = Some(self.spawn(&entry, pod, rejected, myself).await?);
+        entry.worker = Some(self.spawn(&entry, (pod, rejected), reason, myself).await?);
         self.workers.insert(uid, entry);
         Ok(())
     }
@@ -252,7 +261,7 @@ impl<F: Feed> State<F> {
         };
         let others = self.others(uid);
         let rejected = admit::admit(&pod, &others, &self.context);
-        let worker = self.spawn(entry, pod, rejected, myself).await?;
+        let worker = self.spawn(entry, (pod, rejected), Reason::timer("restart"), myself).await?;
         if let Some(entry) = self.workers.get_mut(uid) {
             entry.worker = Some(worker);
         }
@@ -262,12 +271,13 @@ impl<F: Feed> State<F> {
     async fn spawn(
         &self,
         entry: &Entry,
-        pod: Arc<Pod>,
-        rejected: Option<Verdict>,
+        (pod, rejected): (Arc<Pod>, Option<Verdict>),
+        reason: Reason,
         myself: &ActorRef<Message>,
     ) -> Result<ActorRef<pod::Message>, ActorProcessingErr> {
         entry.scope.set(TreeState::Running, None);
-        let arguments = pod::Arguments { context: self.context.clone(), scope: entry.scope.clone(), pod, rejected };
+        let (context, scope) = (self.context.clone(), entry.scope.clone());
+        let arguments = pod::Arguments { context, scope, pod, rejected, reason };
         let (worker, _) = Actor::spawn_linked(None, Worker::<F>::default(), arguments, myself.get_cell()).await?;
         Ok(worker)
     }

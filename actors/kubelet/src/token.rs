@@ -36,6 +36,7 @@ pub async fn get<F: Feed>(
     context: &Context<F>,
     pod: &Pod,
     projection: &ServiceAccountTokenProjection,
+    why: &Why,
 ) -> Result<String, String> {
     let meta = &pod.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or_default();
@@ -64,8 +65,7 @@ pub async fn get<F: Feed>(
     });
     let key = Key::new(Resource::SERVICEACCOUNTS, namespace, account);
     let command = Command::CreateAt { key, subresource: "token", body: request };
-    let done =
-        context.api.run(&[command], &Why::timer("token", context.feed.revision())).await.map_err(|e| e.to_string())?;
+    let done = context.api.run(&[command], why).await.map_err(|e| e.to_string())?;
     let answer = done.objects.first().and_then(|body| serde_json::from_slice::<Value>(body).ok());
     let token = answer.as_ref().and_then(|v| v.pointer("/status/token")).and_then(Value::as_str);
     let token = token.map(str::to_owned).ok_or_else(|| "the answer holds no token".to_owned())?;

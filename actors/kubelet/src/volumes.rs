@@ -4,3 +4,4 @@ pub mod content;
 pub mod files;
 pub mod manager;
 pub mod sub_path;
+pub mod usage;

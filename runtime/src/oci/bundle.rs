@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Spec;
 use serde_json::{Map, Value, json};
 
+use super::image_mounts::ImagePlaces;
 use super::{capabilities, seccomp};
 use crate::port::container::{ContainerSpec, Mount, MountSource, Propagation, Resources, SeccompProfile, User};
 use crate::port::image::ImageConfig;
@@ -20,6 +21,8 @@ pub(super) struct Inputs<'a> {
     pub(super) home: &'a str,
     pub(super) hostname: &'a str,
     pub(super) host: HostNamespaces,
+    /// Where the images are that it mounts.
+    pub(super) images: &'a ImagePlaces,
     /// Files of the sandbox's namespaces by OCI type; a type that is missing is new (`pid`) or the host's.
     pub(super) namespaces: BTreeMap<&'static str, PathBuf>,
     /// The sandbox's shared memory folder.
@@ -230,7 +233,7 @@ fn resources(bounds: &Resources, inputs: &Inputs<'_>) -> Value {
 fn propagation(source: &MountSource) -> Propagation {
     match source {
         MountSource::Bind { propagation, .. } => *propagation,
-        MountSource::Tmpfs { .. } => Propagation::Private,
+        MountSource::Image { .. } | MountSource::Tmpfs { .. } => Propagation::Private,
     }
 }
 
@@ -259,12 +262,12 @@ fn mounts(inputs: &Inputs<'_>) -> Result<Vec<Value>, (&'static str, String)> {
             return Err(("mounts", format!("mount target {:?} is not absolute", m.target)));
         }
         mounts.retain(|d| d.get("destination").and_then(Value::as_str) != m.target.to_str());
-        mounts.push(own_mount(m)?);
+        mounts.push(own_mount(m, inputs.images)?);
     }
     Ok(mounts)
 }
 
-fn own_mount(m: &Mount) -> Result<Value, (&'static str, String)> {
+fn own_mount(m: &Mount, images: &ImagePlaces) -> Result<Value, (&'static str, String)> {
     let mode = if m.read_only { "ro" } else { "rw" };
     match &m.source {
         MountSource::Bind { path, propagation, recursive_read_only } => {
@@ -278,6 +281,10 @@ fn own_mount(m: &Mount) -> Result<Value, (&'static str, String)> {
             };
             let mode = if m.read_only && *recursive_read_only { "rro" } else { mode };
             Ok(json!({"destination": m.target, "type": "bind", "source": path, "options": ["rbind", travel, mode]}))
+        }
+        MountSource::Image { id } => {
+            let path = images.get(id).ok_or_else(|| ("mounts", format!("image {id} is not in place")))?;
+            Ok(json!({"destination": m.target, "type": "bind", "source": path, "options": ["rbind", "rprivate", mode]}))
         }
         MountSource::Tmpfs { size, mode: permissions } => {
             let mut options = vec!["nosuid".to_owned(), "nodev".to_owned(), mode.to_owned()];

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::bundle::{Inputs, build};
+use super::image_mounts::{mount_images, unmount_images};
 use super::snapshot::{mount_rootfs, unmount};
 use super::user::{Accounts, resolve};
 use super::{Core, blocking, devices, namespaces};
@@ -177,14 +178,20 @@ impl Core {
         } else {
             &sandbox.spec.hostname
         };
+        let images = mount_images(&self.images, &spec, folder)?;
+        let mut namespaces = namespaces::files(&sandbox_folder, &sandbox.spec);
+        if let Some(target) = &spec.target {
+            namespaces.insert("pid", self.processes_of(target, &spec.sandbox)?);
+        }
         let config = build(&Inputs {
             spec: &spec,
+            images: &images,
             image: &image.config,
             user: &user,
             home: &home,
             hostname,
             host: sandbox.spec.host,
-            namespaces: namespaces::files(&sandbox_folder, &sandbox.spec),
+            namespaces,
             shm: &shm,
             cgroup: &cgroup,
             unified_cgroups: matches!(self.cgroups, crate::cgroup::Cgroups::Unified { .. }),
@@ -209,7 +216,7 @@ impl Core {
             stdin: spec.stdio.stdin,
             stdin_once: spec.stdio.stdin_once,
             cgroup: cgroup.clone(),
-            kill_rest: sandbox.spec.shared_pid || sandbox.spec.host.pid,
+            kill_rest: sandbox.spec.shared_pid || sandbox.spec.host.pid || spec.target.is_some(),
             monitor_cgroup: self.monitors_cgroup(),
         };
         let meta = Meta {
@@ -232,12 +239,25 @@ impl Core {
         Ok(meta)
     }
 
+    /// The process namespace of a running container of the sandbox.
+    fn processes_of(&self, target: &ContainerId, sandbox: &SandboxId) -> Result<PathBuf, ContainerError> {
+        let container = self.container(target)?;
+        if container.meta.spec.sandbox != *sandbox {
+            return Err(ContainerError::NotFound(target.clone()));
+        }
+        match *container.state.borrow() {
+            ContainerState::Running { pid, .. } => Ok(PathBuf::from(format!("/proc/{pid}/ns/pid"))),
+            _ => Err(ContainerError::NotRunning(target.clone())),
+        }
+    }
+
     /// Undoes all of a container, however far it had come; no process of it may run.
     pub(super) fn unmake_container(&self, folder: &Path, cgroup: Option<&str>) -> io::Result<()> {
         if let Some(cgroup) = cgroup {
             self.cgroups.kill_all(cgroup);
             self.cgroups.remove(cgroup)?;
         }
+        unmount_images(folder)?;
         unmount(&folder.join("rootfs"))?;
         files::remove_file(&folder.join(STATE))?;
         files::remove_tree(folder)

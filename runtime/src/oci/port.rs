@@ -8,6 +8,8 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all, pending};
 use tokio::sync::broadcast;
 
+use super::containers::Container;
+use super::image_mounts::mounted;
 use super::{Core, OciRuntime, sandbox_io};
 use crate::images::reference::Reference;
 use crate::port::container::{ContainerId, ContainerInfo, ContainerSpec, ContainerStats, ContainerStatus};
@@ -85,7 +87,8 @@ impl Runtime for OciRuntime {
 
     fn remove_image<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), ImageError>> {
         Box::pin(async move {
-            let user = self.core.containers.lock().values().find(|c| c.meta.image_id == id).map(|c| c.meta.id.clone());
+            let uses = |c: &Container| c.meta.image_id == id || mounted(&c.meta.spec).any(|mounted| mounted == id);
+            let user = self.core.containers.lock().values().find(|c| uses(c)).map(|c| c.meta.id.clone());
             if let Some(container) = user {
                 return Err(ImageError::InUse { id: id.to_owned(), container });
             }

@@ -24,6 +24,9 @@ impl fmt::Display for ContainerId {
 pub struct ContainerSpec {
     /// The sandbox it lives in; must be ready.
     pub sandbox: SandboxId,
+    /// Shares the processes of this running container of the sandbox: to look at it from inside.
+    #[serde(default)]
+    pub target: Option<ContainerId>,
     /// Unique in the sandbox together with `attempt`.
     pub name: String,
     /// Counts the restarts of a name.
@@ -105,6 +108,11 @@ pub enum MountSource {
         propagation: Propagation,
         /// A read-only mount makes mounts below it read-only too (Linux 5.12 and newer).
         recursive_read_only: bool,
+    },
+    /// The files of an image. What the container changes there is this container's own, and goes with it.
+    Image {
+        /// Its id; it counts as in use as long as there is the container.
+        id: String,
     },
     /// A new tmpfs of this container's own.
     Tmpfs {

@@ -12,6 +12,7 @@ mod image;
 mod lifecycle;
 mod network;
 mod recovery;
+mod sharing;
 mod streams;
 mod world;
 

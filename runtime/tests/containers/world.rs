@@ -179,6 +179,7 @@ pub(crate) fn sandbox_spec(id: &str, log_directory: PathBuf) -> SandboxSpec {
 pub(crate) fn shell(sandbox: &SandboxId, script: &str) -> ContainerSpec {
     ContainerSpec {
         sandbox: sandbox.clone(),
+        target: None,
         name: "c".to_owned(),
         attempt: 0,
         labels: BTreeMap::new(),

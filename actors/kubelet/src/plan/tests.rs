@@ -170,11 +170,52 @@ fn a_doomed_container_is_stopped_once_with_the_probes_own_grace() {
     let pod = pod(&json!({"containers": [{"name": "c", "livenessProbe": probe}]}), &json!({}));
     let c = running("c", 0);
     let mut memory = ready();
-    memory.health.insert(c.id.clone(), Health { doomed: Some("Container c failed".into()), ..Health::default() });
+    memory.health.insert(c.id.clone(), Health { doomed: Some(Kind::Liveness), ..Health::default() });
     let first = decide(&pod, std::slice::from_ref(&c), &memory, at(0));
     assert!(matches!(&first.steps[..], [Step::Stop { grace, tell: Some(_), .. }] if grace.as_secs() == 5), "{first:?}");
     memory.stopping.insert(c.id.clone());
     assert_eq!(decide(&pod, &[c], &memory, at(0)).steps, []);
+}
+
+#[test]
+fn the_probe_that_failed_says_the_grace() {
+    let probe = |grace: i64| json!({"exec": {"command": ["x"]}, "terminationGracePeriodSeconds": grace});
+    let container = json!({"name": "c", "livenessProbe": probe(5), "startupProbe": probe(7)});
+    let pod = pod(&json!({"containers": [container], "terminationGracePeriodSeconds": 9}), &json!({}));
+    for (kind, seconds) in [(Kind::Liveness, 5), (Kind::Startup, 7)] {
+        let c = running("c", 0);
+        let mut memory = ready();
+        memory.health.insert(c.id.clone(), Health { doomed: Some(kind), ..Health::default() });
+        let plan = decide(&pod, &[c], &memory, at(0));
+        assert!(matches!(&plan.steps[..], [Step::Stop { grace, .. }] if grace.as_secs() == seconds), "{plan:?}");
+    }
+}
+
+#[test]
+fn an_end_is_shown_for_a_moment_before_its_back_off() {
+    let pod = pod(&json!({"containers": [{"name": "c"}]}), &json!({}));
+    let mut memory = ready();
+    memory.crashes.insert("c".into(), Backoff { delay: Duration::from_secs(10), since: at(0) });
+    let crashed = [ended("c", 1, 1, at(1))];
+    let first = decide(&pod, &crashed, &memory, at(1));
+    assert_eq!((starts(&first).len(), first.waiting.len(), first.again), (0, 0, Some(SHOWN)));
+    let then = decide(&pod, &crashed, &memory, at(2));
+    assert_eq!((then.waiting[0].1.reason.as_str(), then.again), ("CrashLoopBackOff", Some(Duration::from_secs(9))));
+}
+
+#[test]
+fn a_container_that_was_stopped_to_be_restarted_backs_off_for_the_end_before_it() {
+    let pod = pod(&json!({"containers": [{"name": "c"}]}), &json!({}));
+    let mut memory = ready();
+    memory.crashes.insert("c".into(), Backoff { delay: Duration::from_secs(10), since: at(0) });
+    let stopped = ended("c", 1, 137, at(12));
+    memory.condemned.insert(stopped.id.clone());
+    // The start before it ended long ago, or there was none: nothing has failed lately.
+    let begun = |before: Option<i64>| {
+        let containers: Vec<_> = before.map(|s| ended("c", 0, 1, at(s))).into_iter().chain([stopped.clone()]).collect();
+        starts(&decide(&pod, &containers, &memory, at(12))).len()
+    };
+    assert_eq!((begun(None), begun(Some(1)), begun(Some(8))), (1, 1, 0));
 }
 
 #[test]

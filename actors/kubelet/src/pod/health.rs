@@ -48,15 +48,13 @@ impl<F: Feed> State<F> {
     /// Takes in a verdict; one of a container that no longer runs says nothing.
     pub(super) fn probed(&mut self, container: &ContainerId, kind: Kind, good: bool) {
         let Some(view) = self.containers.iter().find(|c| c.id == *container && c.is_running()) else { return };
-        let name = view.name.clone();
-        let health = self.memory.health.entry(container.clone()).or_default();
+        let health = self.memory.health.entry(view.id.clone()).or_default();
         match (kind, good) {
             (Kind::Startup, true) => health.started = true,
             (Kind::Readiness, good) => health.ready = good,
             (Kind::Liveness, true) => {}
             (Kind::Startup | Kind::Liveness, false) => {
-                let probe = kind.title().to_lowercase();
-                health.doomed = Some(format!("Container {name} failed {probe} probe, will be restarted"));
+                health.doomed = Some(kind);
             }
         }
     }

@@ -1,12 +1,14 @@
 //! The image of a container: there already, pulled, or why not.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
 use cox_kit::Feed;
 use cox_runtime::{Image, ImageError, RegistryAuth};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Container, Pod, Secret};
 use serde_json::Value;
+use tracing::{Instrument, info_span};
 
 use super::start::{Failure, IMAGE_RETRY, RETRY};
 use crate::backoff::Backoff;
@@ -23,16 +25,53 @@ pub(super) async fn told<F: Feed>(context: &Context<F>, id: &str, asked: String)
     (name.unwrap_or(asked), image.repo_digests.first().cloned().unwrap_or_else(|| id.to_owned()))
 }
 
+/// An image that a pod needs.
+pub(super) struct Wanted<'a> {
+    reference: &'a str,
+    policy: Option<&'a str>,
+    /// The container that events about it name; empty for one of a volume.
+    field_path: String,
+}
+
+impl<'a> Wanted<'a> {
+    /// What a container is made from.
+    pub(super) fn of(member: &'a Member) -> Self {
+        Wanted {
+            reference: member.container.image.as_deref().unwrap_or_default(),
+            policy: member.container.image_pull_policy.as_deref(),
+            field_path: member.field_path(),
+        }
+    }
+}
+
+/// Makes sure that the images are there which a container mounts as volumes; their ids by volume.
+pub(super) async fn of_volumes<F: Feed>(
+    context: &Context<F>,
+    pod: &Pod,
+    container: &Container,
+    before: Option<&Waiting>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut ids = BTreeMap::new();
+    for volume in pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()) {
+        let mounted = container.volume_mounts.iter().flatten().any(|mount| mount.name == volume.name);
+        let Some(source) = volume.image.as_ref().filter(|_| mounted) else { continue };
+        let wanted = Wanted {
+            reference: source.reference.as_deref().unwrap_or_default(),
+            policy: source.pull_policy.as_deref(),
+            field_path: String::new(),
+        };
+        ids.insert(volume.name.clone(), ensure(context, pod, wanted, before).await?.id);
+    }
+    Ok(ids)
+}
+
 /// Makes sure that the image is there.
 pub(super) async fn ensure<F: Feed>(
     context: &Context<F>,
     pod: &Pod,
-    member: &Member,
+    Wanted { reference, policy, field_path: path }: Wanted<'_>,
     before: Option<&Waiting>,
 ) -> Result<Image, Failure> {
-    let reference = member.container.image.as_deref().unwrap_or_default();
-    let policy = member.container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
-    let path = member.field_path();
     let tell = |warning, reason: &str, text: String| context.tell(pod, &path, warning, reason, text);
     let present = match context.runtime.resolve_image(reference).await {
         Ok(present) => present,
@@ -48,7 +87,7 @@ pub(super) async fn ensure<F: Feed>(
             return Err(Failure::new("ImageInspectError", error.to_string(), RETRY));
         }
     };
-    match (present, policy) {
+    match (present, policy.unwrap_or("IfNotPresent")) {
         (Some(image), "IfNotPresent" | "Never") => {
             let text =
                 format!("Container image {reference:?} already present on machine and can be accessed by the pod");
@@ -85,7 +124,8 @@ async fn pull<F: Feed>(
     let started = std::time::Instant::now();
     let mut result = Err(ImageError::Network { name: reference.to_owned(), reason: "no attempt was made".to_owned() });
     for auth in credentials(context, pod, reference).iter().map(Some).chain([None]) {
-        result = context.runtime.pull_image(reference, auth).await;
+        let span = info_span!("kubelet.image.pull", image = reference);
+        result = context.runtime.pull_image(reference, auth).instrument(span).await;
         match &result {
             Err(ImageError::Unauthorized { .. }) => {}
             _ => break,

@@ -1,6 +1,6 @@
 //! What a worker sees: its Pod in the feed, its sandbox and containers in the runtime.
 
-use cox_kit::Feed;
+use cox_kit::{Feed, Reason};
 use cox_runtime::SandboxState;
 use k8s_openapi::api::core::v1::Pod;
 use ractor::ActorProcessingErr;
@@ -17,7 +17,8 @@ impl<F: Feed> State<F> {
                 let before = std::mem::replace(&mut self.pod, pod);
                 let (old, new) = (&before.metadata, &self.pod.metadata);
                 if old.labels != new.labels || old.annotations != new.annotations {
-                    // Volumes of the downward API show them.
+                    // Volumes and variables of the downward API show them.
+                    self.retry_configuration();
                     self.refresh_volumes();
                 }
             }
@@ -25,15 +26,22 @@ impl<F: Feed> State<F> {
         }
     }
 
-    pub(super) fn sources_changed(&mut self) {
+    /// Tries again what could not be made of ConfigMaps and Secrets, one of which has changed, and brings volumes up to date.
+    pub(super) fn sources_changed(&mut self, reason: Reason) {
+        self.because_of(reason);
         self.reread();
+        self.retry_configuration();
+        self.memory.not_before.remove(&Retry::Volumes);
+        self.refresh_volumes();
+    }
+
+    /// Containers whose configuration was not valid are tried again at once.
+    fn retry_configuration(&mut self) {
         for (name, waiting) in &self.memory.waiting {
             if waiting.reason == "CreateContainerConfigError" {
                 self.memory.not_before.remove(&Retry::Container(name.clone()));
             }
         }
-        self.memory.not_before.remove(&Retry::Volumes);
-        self.refresh_volumes();
     }
 
     /// Looks at the newest sandbox of the pod and at its containers.
@@ -87,6 +95,7 @@ impl<F: Feed> State<F> {
             }
             views.push(view);
         }
+        self.memory.condemned.retain(|id| views.iter().any(|view| view.id == *id));
         self.containers = views;
         Ok(())
     }

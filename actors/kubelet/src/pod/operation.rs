@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use cox_kit::{Feed, Task};
 use cox_runtime::{ContainerId, SandboxId};
+use tracing::{Instrument, Span, info_span};
 
 use super::{Message, State, UnderWay, broken, next_backoff, start, stop, work};
-use crate::model::{ContainerView, SandboxView};
+use crate::model::{SandboxView, Verdict};
 use crate::plan::Step;
 use crate::spec::names::Member;
 use crate::volumes::manager::Places;
@@ -32,6 +33,8 @@ pub enum Operation {
     Delete,
     /// The status is written.
     Tell,
+    /// What volumes hold is measured.
+    Measure,
 }
 
 /// How an operation ended.
@@ -44,6 +47,8 @@ pub enum Finished {
     Started(Result<(), start::Failure>),
     /// The API refused a status: the Pod is gone or another one, or it is not valid.
     Refused,
+    /// A volume holds more than it may, or none does.
+    Measured(Option<Verdict>),
     /// Nothing more to say than whether it worked.
     Plain(Result<(), String>),
 }
@@ -62,6 +67,17 @@ impl Operation {
         matches!(self, Operation::Sandbox | Operation::Volumes | Operation::Start(_))
     }
 
+    /// The span that it works in, below that of the decision.
+    fn span(&self, sync: &Span) -> Span {
+        match self {
+            Operation::Volumes => info_span!(parent: sync, "kubelet.volumes"),
+            Operation::Sandbox => info_span!(parent: sync, "kubelet.sandbox"),
+            Operation::Start(container) => info_span!(parent: sync, "kubelet.container.start", container),
+            Operation::Stop(container) => info_span!(parent: sync, "kubelet.container.stop", %container),
+            _ => sync.clone(),
+        }
+    }
+
     /// What `cox status` calls it.
     fn name(&self) -> String {
         match self {
@@ -74,6 +90,7 @@ impl Operation {
             Operation::Finish => "finish".to_owned(),
             Operation::Delete => "delete".to_owned(),
             Operation::Tell => "status".to_owned(),
+            Operation::Measure => "measure".to_owned(),
         }
     }
 }
@@ -89,8 +106,8 @@ impl<F: Feed> State<F> {
         let (context, pod) = (self.context.clone(), self.pod.clone());
         match step {
             Step::MakeVolumes => {
-                let ips = self.sandbox_ips();
-                self.spawn(Operation::Volumes, async move { work::volumes(&context, &pod, ips).await });
+                let (ips, why) = (self.sandbox_ips(), self.why());
+                self.spawn(Operation::Volumes, async move { work::volumes(&context, &pod, ips, &why).await });
             }
             Step::MakeSandbox { attempt } => {
                 self.spawn(Operation::Sandbox, async move { work::sandbox(&context, &pod, attempt).await });
@@ -117,8 +134,8 @@ impl<F: Feed> State<F> {
                 if self.under_way.contains_key(&Operation::Tell) {
                     return;
                 }
-                let (key, uid) = (self.key(), self.uid.clone());
-                self.spawn(Operation::Delete, async move { work::delete(&context, key, uid).await });
+                let (key, uid, why) = (self.key(), self.uid.clone(), self.why());
+                self.spawn(Operation::Delete, async move { work::delete(&context, key, uid, &why).await });
             }
         }
     }
@@ -129,12 +146,15 @@ impl<F: Feed> State<F> {
             return;
         }
         let Some(sandbox) = self.sandbox.clone() else { return };
-        let failed = self.known().newest(&name).filter(|c| c.attempt < attempt).and_then(ContainerView::ended);
-        if let Some((_, at)) = failed {
-            next_backoff(&mut self.memory, &name, at);
+        let known = self.known();
+        let ended = known.newest(&name).filter(|c| c.attempt < attempt && c.ended().is_some());
+        if let Some(failed) = ended.and_then(|ended| known.failed_at(ended)) {
+            next_backoff(&mut self.memory, &name, failed);
         }
         let waiting = self.memory.waiting.get(&name).cloned();
-        let job = start::Job { member, attempt, sandbox, places: self.places.clone(), waiting };
+        let target = member.target.as_deref().and_then(|name| self.known().newest(name));
+        let target = target.filter(|c| c.is_running()).map(|c| c.id.clone());
+        let job = start::Job { member, attempt, sandbox, target, places: self.places.clone(), waiting };
         let (context, pod) = (self.context.clone(), self.pod.clone());
         let work = async move { Finished::Started(start::run(&context, &pod, job).await) };
         self.spawn(Operation::Start(name), work);
@@ -149,6 +169,9 @@ impl<F: Feed> State<F> {
             self.context.tell(&self.pod, &self.field_path(name), false, "Killing", text);
         }
         self.memory.stopping.insert(id.clone());
+        if !self.is_ending() {
+            self.memory.condemned.insert(id.clone());
+        }
         let member = self.known().members().into_iter().find(|m| m.container.name == name);
         let ip = self.sandbox_ips().into_iter().next().unwrap_or_default();
         let (context, pod) = (self.context.clone(), self.pod.clone());
@@ -174,7 +197,8 @@ impl<F: Feed> State<F> {
             // A worker that is gone has no use for the news.
             let _ = myself.send_message(Message::Finished(serial, own, finished));
         };
-        let task = Task::start(&self.scope, &operation.name(), work, broken(&self.myself));
+        let span = operation.span(self.why().span());
+        let task = Task::start(&self.scope, &operation.name(), work.instrument(span), broken(&self.myself));
         self.under_way.insert(operation, UnderWay { task, since: Instant::now(), serial });
     }
 

@@ -52,6 +52,10 @@ impl<F: Feed> State<F> {
                 // The feed shows the deletion in a moment; if it does not, it is asked for again.
                 self.memory.not_before.insert(Retry::Delete, now + RETRY);
             }
+            (_, Finished::Measured(Some(verdict))) => {
+                self.context.tell(&self.pod, "", true, &verdict.reason, verdict.message.clone());
+                self.memory.verdict.get_or_insert(verdict);
+            }
             (Operation::Tell, Finished::Refused) => {
                 self.reread();
                 let version = self.pod.metadata.resource_version.clone().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Creates and starts a container: image, environment, mounts, then the runtime, then the hook after the start.
 
 use cox_kit::Feed;
-use cox_runtime::ContainerError;
+use cox_runtime::{ContainerError, ContainerId};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{LifecycleHandler, Pod, Service};
 
@@ -23,6 +23,8 @@ pub(super) struct Job {
     pub member: Member,
     pub attempt: u32,
     pub sandbox: SandboxView,
+    /// The running container whose processes it is to share, if it is to.
+    pub target: Option<ContainerId>,
     pub places: Places,
     /// Why it waited until now.
     pub waiting: Option<Waiting>,
@@ -52,7 +54,8 @@ pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> R
         tell(true, "Failed", format!("Error: {text}"));
         Failure::new(reason, text, RETRY)
     };
-    let image = images::ensure(context, pod, member, job.waiting.as_ref()).await?;
+    let image = images::ensure(context, pod, images::Wanted::of(member), job.waiting.as_ref()).await?;
+    let mounted = images::of_volumes(context, pod, own, job.waiting.as_ref()).await?;
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let config_error = |text: String| refuse("CreateContainerConfigError", text);
     let ips: Vec<String> = match job.sandbox.ips.as_slice() {
@@ -66,9 +69,14 @@ pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> R
         let facts = context.facts(ips);
         env::resolve(pod, own, &facts, links, &context.sources(namespace)).map_err(|e| config_error(e.to_string()))?
     };
-    let mounts = mounts::prepare(context, pod, own, job.attempt, &job.sandbox, &job.places).await;
+    if let Some(name) = member.target.as_deref().filter(|_| job.target.is_none()) {
+        return Err(config_error(format!("unable to find target container {name}")));
+    }
+    let sources = mounts::Sources { places: &job.places, images: &mounted, env: &env };
+    let mounts = mounts::prepare(context, pod, own, job.attempt, &job.sandbox, &sources).await;
     let around = Surroundings {
         sandbox: job.sandbox.id.clone(),
+        target: job.target.clone(),
         attempt: job.attempt,
         image: image.id.clone(),
         image_config: &image.config,

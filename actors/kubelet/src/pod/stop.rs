@@ -14,8 +14,8 @@ use crate::node::Context;
 use crate::probes::run::{Action, ask};
 use crate::spec::names::{Member, log_folder};
 
-/// What is left to a container after a hook that used up the grace period.
-const LEAST_GRACE: Duration = Duration::from_secs(2);
+/// What is left to a container after a hook, or after other containers, that used up the grace period.
+pub(super) const LEAST_GRACE: Duration = Duration::from_secs(2);
 /// Longest termination message of a pod's containers together, in bytes.
 const MAX_MESSAGES: usize = 12 * 1024;
 /// Longest termination message of one container, in bytes.

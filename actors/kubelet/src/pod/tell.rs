@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use cox_kit::{Command, Feed, Why};
+use cox_kit::{Command, Feed};
 use serde_json::Value;
 
 use super::State;
 use super::operation::{Finished, Operation};
+use crate::model::ContainerView;
 use crate::status::{NodeFacts, difference, status};
 
 /// How long the status of one container waits for that of another which is just starting.
-const SETTLE: Duration = Duration::from_millis(300);
+const SETTLE: Duration = Duration::from_secs(1);
+/// How long a pod's end is held back while its sandbox and volumes are taken away.
+const WIND_DOWN: Duration = Duration::from_secs(1);
 /// How long after a refusal the same status is sent again.
 const REFUSED: Duration = Duration::from_secs(10);
 /// How long a status write may take to show in the feed before the worker goes on without it.
@@ -35,7 +38,8 @@ impl<F: Feed> State<F> {
         let has = stored.get("status").cloned().unwrap_or_else(|| serde_json::json!({}));
         difference(&without_nulls(has.clone()), &without_nulls(wanted.clone()))?;
         let patch = difference(&has, &wanted)?;
-        if let Some(rest) = self.settling(&has, &wanted) {
+        let held = self.settling(&has, &wanted).or_else(|| self.winding_down(&has, &wanted));
+        if let Some(rest) = held.or_else(|| self.restarting()) {
             return Some(rest);
         }
         self.launch_tell(patch);
@@ -55,11 +59,38 @@ impl<F: Feed> State<F> {
         SETTLE.checked_sub(youngest).filter(|rest| !rest.is_zero())
     }
 
+    /// For how long the end of a container that is being started anew is held back: what is told is that it runs again.
+    fn restarting(&self) -> Option<Duration> {
+        let ended = self.containers.iter().filter(|c| self.memory.condemned.contains(&c.id) && c.ended().is_some());
+        let starts = ended.filter_map(|c| self.under_way.get(&Operation::Start(c.name.clone())));
+        let youngest = starts.map(|under_way| under_way.since.elapsed()).min()?;
+        SETTLE.checked_sub(youngest).filter(|rest| !rest.is_zero())
+    }
+
+    /// For how long the steps by which a pod is taken down are held back: its end is told as a whole. Only a pod that ended by itself tells of
+    /// its containers first.
+    fn winding_down(&self, has: &Value, wanted: &Value) -> Option<Duration> {
+        if !self.is_ending() || self.memory.finished {
+            return None;
+        }
+        let lists = ["containerStatuses", "initContainerStatuses"];
+        let news = lists.iter().any(|list| has.get(*list) != wanted.get(*list));
+        let by_itself = !self.known().is_ending();
+        if by_itself && news {
+            return None;
+        }
+        let (_, ended) = self.containers.iter().filter_map(ContainerView::ended).max_by_key(|(_, at)| *at)?;
+        if self.containers.iter().any(ContainerView::is_running) {
+            return (news && !by_itself).then_some(WIND_DOWN);
+        }
+        let passed = Duration::try_from(cox_kit::clock::now().duration_since(ended)).unwrap_or_default();
+        WIND_DOWN.checked_sub(passed).filter(|rest| !rest.is_zero())
+    }
+
     /// Writes a status.
     fn launch_tell(&mut self, patch: Value) {
-        let (context, key, uid) = (self.context.clone(), self.key(), self.uid.clone());
+        let (context, key, uid, why) = (self.context.clone(), self.key(), self.uid.clone(), self.why());
         self.spawn(Operation::Tell, async move {
-            let why = Why::of([], context.feed.revision());
             let patch = serde_json::json!({"metadata": {"uid": uid}, "status": patch});
             let result = context.api.run(&[Command::Patch { key, subresource: "status", patch }], &why).await;
             Finished::Plain(match result {

@@ -12,10 +12,11 @@ use crate::node::Context;
 use crate::spec::names::log_folder;
 use crate::spec::sandbox::{kernel_hostname, sandbox as sandbox_of};
 use crate::volumes::manager;
+use crate::volumes::usage::{Bound, exceeded};
 
 /// Puts the volumes in place.
-pub(super) async fn volumes<F: Feed>(context: &Context<F>, pod: &Pod, pod_ips: Vec<String>) -> Finished {
-    Finished::Volumes(manager::set_up(context, pod, pod_ips).await.map_err(|e| e.to_string()))
+pub(super) async fn volumes<F: Feed>(context: &Context<F>, pod: &Pod, pod_ips: Vec<String>, why: &Why) -> Finished {
+    Finished::Volumes(manager::set_up(context, pod, pod_ips, why).await.map_err(|e| e.to_string()))
 }
 
 /// Makes the sandbox.
@@ -61,11 +62,16 @@ pub(super) async fn finish<F: Feed>(context: &Context<F>, uid: &str, leaving: Ve
     })
 }
 
+/// Measures what bounded volumes hold.
+pub(super) async fn measure(bounds: Vec<Bound>) -> Finished {
+    // A measurement that could not be made finds nothing; the next one comes soon.
+    Finished::Measured(tokio::task::spawn_blocking(move || exceeded(&bounds)).await.unwrap_or_default())
+}
+
 /// Deletes the Pod from the API, unless it is another one of the same name.
-pub(super) async fn delete<F: Feed>(context: &Context<F>, key: Key, uid: String) -> Finished {
-    let why = Why::timer("pod-stopped", context.feed.revision());
+pub(super) async fn delete<F: Feed>(context: &Context<F>, key: Key, uid: String, why: &Why) -> Finished {
     let command = Command::Delete { key, uid: Some(uid), revision: None, grace: Some(0), propagation: None };
-    Finished::Plain(match context.api.run(&[command], &why).await {
+    Finished::Plain(match context.api.run(&[command], why).await {
         Err(failed) if failed.status.code != 404 && failed.status.code != 409 => Err(failed.to_string()),
         _ => Ok(()),
     })

@@ -228,17 +228,21 @@ where
     }
     let request = request.body(Empty::new())?;
     let answer = async {
-        let response = sender.send_request(request).await?;
+        let response = sender.send_request(request).await.map_err(|error| {
+            let closed = error.is_canceled() || error.is_incomplete_message();
+            if closed { Failure::from("EOF") } else { Failure::from(error) }
+        })?;
         let status = response.status().as_u16();
         // A long body is read as far as it is told; what comes after does not make the probe fail.
         let body =
             Limited::new(response.into_body(), MAX_BODY).collect().await.map(|b| b.to_bytes()).unwrap_or_default();
         Ok::<_, Failure>((status, String::from_utf8_lossy(&body).into_owned()))
     };
+    tokio::pin!(answer);
     tokio::select! {
-        answer = answer => answer,
-        // The connection ends by itself only when the other side closes it before an answer.
-        result = connection => { result?; Err("EOF".into()) }
+        answer = &mut answer => answer,
+        // A server may close the connection right behind its answer: what has come is the answer's.
+        _ = connection => answer.await,
     }
 }
 
@@ -254,3 +258,6 @@ fn plain(error: &std::io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,15 @@ impl Kind {
             Kind::Liveness => "Liveness",
         }
     }
+
+    /// As messages name it elsewhere.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Startup => "startup",
+            Kind::Readiness => "readiness",
+            Kind::Liveness => "liveness",
+        }
+    }
 }
 
 /// Times and thresholds of a probe, with the API's defaults where unset.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cox_runtime::{ContainerSpec, ImageConfig, Mount, SandboxId, Stdio};
+use cox_runtime::{ContainerId, ContainerSpec, ImageConfig, Mount, SandboxId, Stdio};
 use k8s_openapi::api::core::v1::{Container, Lifecycle, Pod};
 
 use super::expand::expand;
@@ -16,6 +16,8 @@ use super::security::{self, SecurityError};
 pub struct Surroundings<'a> {
     /// The sandbox it joins.
     pub sandbox: SandboxId,
+    /// The container whose processes it shares.
+    pub target: Option<ContainerId>,
     /// Which start of the container this is, counted from 0.
     pub attempt: u32,
     /// The image's id.
@@ -47,6 +49,7 @@ pub fn container(pod: &Pod, own: &Container, around: Surroundings<'_>) -> Result
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     Ok(ContainerSpec {
         sandbox: around.sandbox,
+        target: around.target,
         name: own.name.clone(),
         attempt: around.attempt,
         labels: BTreeMap::from([

@@ -30,6 +30,14 @@ pub enum EnvError {
         /// Its name.
         name: String,
     },
+    /// A source that this node does not implement.
+    #[error("unsupported source of the environment variable {variable}: {field}")]
+    Unsupported {
+        /// The variable.
+        variable: String,
+        /// The field that names it.
+        field: &'static str,
+    },
     /// A field or resource reference names nothing.
     #[error(transparent)]
     Field(#[from] FieldError),
@@ -140,7 +148,8 @@ fn value_of(
             None => missing(optional, key_error("Secret", &reference.key, namespace, &reference.name)),
         };
     }
-    Ok(Some(String::new()))
+    let field = if from.file_key_ref.is_some() { "fileKeyRef" } else { "valueFrom" };
+    Err(EnvError::Unsupported { variable: variable.name.clone(), field })
 }
 
 fn missing(optional: bool, error: EnvError) -> Result<Option<String>, EnvError> {

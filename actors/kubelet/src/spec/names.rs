@@ -50,6 +50,14 @@ pub struct Member {
     pub role: Role,
     /// Its spec.
     pub container: Container,
+    /// The container whose processes it shares, of an ephemeral one that is to look at another.
+    pub target: Option<String>,
+}
+
+impl Member {
+    fn new(role: Role, container: Container) -> Self {
+        Member { role, container, target: None }
+    }
 }
 
 impl Member {
@@ -68,11 +76,14 @@ impl Member {
 pub fn members(spec: &PodSpec) -> Vec<Member> {
     let init = spec.init_containers.iter().flatten().map(|container| {
         let sidecar = container.restart_policy.as_deref() == Some("Always");
-        Member { role: if sidecar { Role::Sidecar } else { Role::Init }, container: container.clone() }
+        Member::new(if sidecar { Role::Sidecar } else { Role::Init }, container.clone())
     });
-    let main = spec.containers.iter().map(|container| Member { role: Role::Main, container: container.clone() });
+    let main = spec.containers.iter().map(|container| Member::new(Role::Main, container.clone()));
     let ephemeral = spec.ephemeral_containers.iter().flatten();
-    let ephemeral = ephemeral.map(|e| Member { role: Role::Ephemeral, container: as_container(e) });
+    let ephemeral = ephemeral.map(|e| {
+        let target = e.target_container_name.clone().filter(|name| !name.is_empty());
+        Member { target, ..Member::new(Role::Ephemeral, as_container(e)) }
+    });
     init.chain(main).chain(ephemeral).collect()
 }
 

@@ -95,7 +95,12 @@ pub fn milli(list: Option<&List>, name: &str) -> Option<i64> {
 
 /// Bytes (or a count) in a resource list.
 pub fn bytes(list: Option<&List>, name: &str) -> Option<i64> {
-    Some(Amount::parse(&list?.get(name)?.0).ok()?.value())
+    quantity(list?.get(name)?)
+}
+
+/// A quantity in whole units.
+pub fn quantity(quantity: &Quantity) -> Option<i64> {
+    Some(Amount::parse(&quantity.0).ok()?.value())
 }
 
 fn all_limited(spec: &PodSpec, name: &str) -> bool {

@@ -109,8 +109,13 @@ pub fn hosts(pod: &Pod, ips: &[IpAddr], cluster_domain: &str) -> String {
     out
 }
 
-/// What `hostAliases` add to a hosts file; also for pods on the host's network, after the host's own file.
-pub fn aliases(pod: &Pod) -> String {
+/// `/etc/hosts` of a pod on the host's network: the host's own file, and what the pod adds.
+pub fn hosts_of_host(pod: &Pod, own: &str) -> String {
+    format!("# Kubernetes-managed hosts file (host network).\n{own}{}", aliases(pod))
+}
+
+/// What `hostAliases` add to a hosts file.
+fn aliases(pod: &Pod) -> String {
     let mut out = String::new();
     let aliases: Vec<_> = pod.spec.iter().flat_map(|s| s.host_aliases.iter().flatten()).collect();
     if !aliases.is_empty() {

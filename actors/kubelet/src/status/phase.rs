@@ -1,6 +1,6 @@
 //! The phase of a pod, from its containers.
 
-use crate::model::{Known, Lost};
+use crate::model::{ContainerView, Known, Lost};
 use crate::plan::{Progress, progress};
 use crate::spec::names::{Member, Role};
 
@@ -85,7 +85,11 @@ pub(super) fn shown(known: &Known<'_>, computed: Phase) -> &'static str {
         return computed.as_str();
     }
     let told = known.pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    if told == Some("Running") { Phase::Running.as_str() } else { Phase::Pending.as_str() }
+    let members = known.members();
+    let mut mains = members.iter().filter(|m| m.role == Role::Main);
+    // Main containers may have run and ended before anyone could be told.
+    let ran = mains.any(|m| known.told_start(&m.container.name).is_some_and(ContainerView::has_run));
+    if ran || told == Some("Running") { Phase::Running.as_str() } else { Phase::Pending.as_str() }
 }
 
 /// Pending until every main container has been started once (or has ended), Running from then on.

@@ -17,6 +17,8 @@ pub struct File {
     pub data: Vec<u8>,
     /// Its permissions.
     pub mode: u32,
+    /// Who owns it; root if none.
+    pub user: Option<u32>,
 }
 
 /// Files by their path in the volume.
@@ -61,6 +63,30 @@ pub trait Tokens {
     fn token(&self, projection: &ServiceAccountTokenProjection) -> Result<String, String>;
 }
 
+/// For whom a pod's volumes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ownership {
+    /// `fsGroup`: the group that all files are of.
+    pub group: Option<u32>,
+    /// The one user that all containers run as, if they do: tokens are this user's.
+    pub user: Option<u32>,
+}
+
+impl Ownership {
+    /// What a pod's security contexts say.
+    pub fn of(pod: &Pod) -> Self {
+        let id = |number: Option<i64>| number.and_then(|id| u32::try_from(id).ok());
+        let Some(spec) = &pod.spec else { return Ownership::default() };
+        let shared = spec.security_context.as_ref();
+        let fallback = shared.and_then(|c| c.run_as_user);
+        let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+        let mut users = containers.map(|c| c.security_context.as_ref().and_then(|s| s.run_as_user).or(fallback));
+        let first = users.next().flatten();
+        let user = first.filter(|_| users.all(|user| user == first));
+        Ownership { group: id(shared.and_then(|c| c.fs_group)), user: id(user) }
+    }
+}
+
 /// Everything that files are made from.
 pub struct Origins<'a> {
     /// The pod.
@@ -71,6 +97,8 @@ pub struct Origins<'a> {
     pub sources: &'a dyn Sources,
     /// Tokens.
     pub tokens: &'a dyn Tokens,
+    /// Whose the files are.
+    pub owner: Ownership,
 }
 
 /// The files of a volume; none if it is not made of API objects.
@@ -101,7 +129,10 @@ pub fn files(volume: &Volume, from: &Origins<'_>) -> Result<Option<Files>, Conte
             }
             if let Some(token) = &part.service_account_token {
                 let data = from.tokens.token(token).map_err(ContentError::Token)?.into_bytes();
-                out.insert(token.path.clone(), File { data, mode });
+                // A token is for those alone for whom the volume is, if that is known.
+                let owner = from.owner;
+                let mode = if owner == Ownership::default() { mode } else { 0o600 };
+                out.insert(token.path.clone(), File { data, mode, user: owner.user });
             }
             if part.cluster_trust_bundle.is_some() {
                 return Err(ContentError::Unsupported("clusterTrustBundle"));
@@ -163,14 +194,14 @@ fn keys(
         return if optional { Ok(()) } else { Err(ContentError::Missing { kind: from.kind, name: from.name }) };
     };
     let Some(items) = items.filter(|items| !items.is_empty()) else {
-        out.extend(data.into_iter().map(|(key, data)| (key, File { data, mode })));
+        out.extend(data.into_iter().map(|(key, data)| (key, File { data, mode, user: None })));
         return Ok(());
     };
     for item in items {
         match data.get(&item.key) {
             Some(data) => {
                 let own = item.mode.and_then(|m| u32::try_from(m).ok());
-                out.insert(item.path.clone(), File { data: data.clone(), mode: own.unwrap_or(mode) });
+                out.insert(item.path.clone(), File { data: data.clone(), mode: own.unwrap_or(mode), user: None });
             }
             None if optional => {}
             None => return Err(ContentError::Key { kind: from.of_keys, key: item.key.clone() }),
@@ -192,7 +223,7 @@ fn downward(
             (None, None) => String::new(),
         };
         let own = item.mode.and_then(|m| u32::try_from(m).ok());
-        out.insert(item.path.clone(), File { data: text.into_bytes(), mode: own.unwrap_or(mode) });
+        out.insert(item.path.clone(), File { data: text.into_bytes(), mode: own.unwrap_or(mode), user: None });
     }
     Ok(())
 }

@@ -6,27 +6,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Component, Path};
 
 use super::content::Files;
 
 const DATA: &str = "..data";
 
-/// Who owns the files: root, or the pod's `fsGroup`, to which they are also made readable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ownership {
-    /// The group.
-    pub group: Option<u32>,
-    /// The user, of a token for a pod whose containers all run as one user.
-    pub user: Option<u32>,
-}
-
-/// Brings the folder to these files; says whether anything was changed.
+/// Brings the folder to these files, which belong to the group, if there is one, and are readable by it; says whether anything was changed.
 ///
 /// # Errors
 /// Of the file system; a path that leaves the volume is refused as invalid input.
-pub fn write(folder: &Path, files: &Files, owner: Ownership) -> io::Result<bool> {
+pub fn write(folder: &Path, files: &Files, group: Option<u32>) -> io::Result<bool> {
     for path in files.keys() {
         check(path)?;
     }
@@ -35,34 +26,41 @@ pub fn write(folder: &Path, files: &Files, owner: Ownership) -> io::Result<bool>
     }
     let stamp = jiff::Timestamp::now().strftime("..%Y_%m_%d_%H_%M_%S.%N").to_string();
     let fresh = folder.join(&stamp);
-    fs::create_dir(&fresh)?;
-    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))?;
+    make_folder(&fresh, group)?;
     for (path, file) in files {
+        let mut parent = fresh.clone();
+        for part in Path::new(path).parent().into_iter().flat_map(Path::components) {
+            parent.push(part);
+            make_folder(&parent, group)?;
+        }
         let target = fresh.join(path);
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent)?;
-        }
         fs::write(&target, &file.data)?;
-        let mut mode = file.mode & 0o777;
-        if owner.group.is_some() {
-            // The group gets what the owner has, as volume ownership is documented for fsGroup.
-            mode |= (mode & 0o700) >> 3;
+        let readable = if group.is_some() { 0o440 } else { 0 };
+        // The owner comes first: a change of owner may take permissions away.
+        if group.is_some() || file.user.is_some() {
+            chown(&target, file.user, group)?;
         }
-        if owner.user.is_some() && owner.group.is_none() {
-            mode = 0o600;
-        }
-        fs::set_permissions(&target, fs::Permissions::from_mode(mode))?;
-        if owner.group.is_some() || owner.user.is_some() {
-            chown(&target, owner.user, owner.group)?;
-        }
+        fs::set_permissions(&target, fs::Permissions::from_mode(file.mode & 0o777 | readable))?;
     }
     let link = folder.join("..data_tmp");
     let _ = fs::remove_file(&link);
     symlink(&stamp, &link)?;
+    lchown(&link, None, group)?;
     fs::rename(&link, folder.join(DATA))?;
-    link_names(folder, files)?;
+    link_names(folder, files, group)?;
     remove_old(folder, &stamp)?;
     Ok(true)
+}
+
+/// Makes a folder, if it is not there, that everyone may read; what is made in it belongs to the group as well.
+fn make_folder(folder: &Path, group: Option<u32>) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        other => other?,
+    }
+    chown(folder, None, group)?;
+    let inherited = if group.is_some() { 0o2000 } else { 0 };
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755 | inherited))
 }
 
 /// Removes the folders of earlier contents, also of a write that did not come to its end.
@@ -108,7 +106,7 @@ fn list(root: &Path, folder: &Path) -> io::Result<BTreeSet<String>> {
 }
 
 /// Makes the top-level links, and removes those of names that are gone.
-fn link_names(folder: &Path, files: &Files) -> io::Result<()> {
+fn link_names(folder: &Path, files: &Files, group: Option<u32>) -> io::Result<()> {
     let wanted: BTreeSet<&str> = files.keys().filter_map(|path| path.split('/').next()).collect();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -121,7 +119,8 @@ fn link_names(folder: &Path, files: &Files) -> io::Result<()> {
     for name in wanted {
         let link = folder.join(name);
         if fs::symlink_metadata(&link).is_err() {
-            symlink(Path::new(DATA).join(name), link)?;
+            symlink(Path::new(DATA).join(name), &link)?;
+            lchown(&link, None, group)?;
         }
     }
     Ok(())
@@ -133,17 +132,20 @@ mod tests {
     use crate::volumes::content::File;
 
     fn files(pairs: &[(&str, &str)]) -> Files {
-        pairs.iter().map(|(p, d)| ((*p).to_owned(), File { data: d.as_bytes().to_vec(), mode: 0o640 })).collect()
+        pairs
+            .iter()
+            .map(|(p, d)| ((*p).to_owned(), File { data: d.as_bytes().to_vec(), mode: 0o640, user: None }))
+            .collect()
     }
 
     #[test]
     fn files_appear_change_and_go_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let read = |path: &str| fs::read_to_string(dir.path().join(path)).ok();
-        assert!(write(dir.path(), &files(&[("a", "1"), ("d/e", "2")]), Ownership::default()).unwrap());
+        assert!(write(dir.path(), &files(&[("a", "1"), ("d/e", "2")]), None).unwrap());
         assert_eq!((read("a").as_deref(), read("d/e").as_deref()), (Some("1"), Some("2")));
-        assert!(!write(dir.path(), &files(&[("a", "1"), ("d/e", "2")]), Ownership::default()).unwrap());
-        assert!(write(dir.path(), &files(&[("a", "3")]), Ownership::default()).unwrap());
+        assert!(!write(dir.path(), &files(&[("a", "1"), ("d/e", "2")]), None).unwrap());
+        assert!(write(dir.path(), &files(&[("a", "3")]), None).unwrap());
         assert_eq!((read("a").as_deref(), read("d/e")), (Some("3"), None));
         let mode = fs::metadata(dir.path().join("a")).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o640);
@@ -155,15 +157,22 @@ mod tests {
     fn nothing_leaves_the_volume() {
         let dir = tempfile::tempdir().unwrap();
         for path in ["../x", "/x", "a/../../x", "..data", ""] {
-            assert!(write(dir.path(), &files(&[(path, "1")]), Ownership::default()).is_err(), "{path}");
+            assert!(write(dir.path(), &files(&[(path, "1")]), None).is_err(), "{path}");
         }
     }
 
     #[test]
-    fn the_group_may_read_what_the_owner_may() {
+    fn everything_is_the_groups_and_readable_by_it() {
+        use std::os::unix::fs::MetadataExt;
         let dir = tempfile::tempdir().unwrap();
-        let one = Files::from([("a".to_owned(), File { data: vec![], mode: 0o400 })]);
-        write(dir.path(), &one, Ownership { group: Some(0), user: None }).unwrap();
-        assert_eq!(fs::metadata(dir.path().join("a")).unwrap().permissions().mode() & 0o777, 0o440);
+        let one = Files::from([("d/a".to_owned(), File { data: vec![], mode: 0o400, user: Some(7) })]);
+        write(dir.path(), &one, Some(2000)).unwrap();
+        let look = |path: &str| {
+            let found = fs::symlink_metadata(dir.path().join(path)).unwrap();
+            (found.mode() & 0o7777, found.uid(), found.gid())
+        };
+        assert_eq!(look("d/a"), (0o440, 7, 2000));
+        assert_eq!((look("..data/d"), look("..data/")), ((0o2755, 0, 2000), (0o2755, 0, 2000)));
+        assert_eq!((look("d").2, look("..data").2), (2000, 2000));
     }
 }

@@ -8,14 +8,15 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use cox_kit::Feed;
+use cox_kit::{Feed, Why};
 use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, ServiceAccountTokenProjection, Volume};
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::content::{self, ContentError, Origins, Tokens};
-use super::files::{self, Ownership};
+use super::content::{self, ContentError, Origins, Ownership, Tokens};
+use super::files;
 use crate::node::Context;
-use crate::spec::resources::bytes;
+use crate::spec::resources::quantity;
 use crate::token;
 
 /// Why a volume is not in place: the FailedMount event.
@@ -33,11 +34,17 @@ pub type Places = BTreeMap<String, PathBuf>;
 ///
 /// # Errors
 /// The first volume that could not be made; those before it stay in place.
-pub async fn set_up<F: Feed>(context: &Context<F>, pod: &Pod, pod_ips: Vec<String>) -> Result<Places, VolumeError> {
+pub async fn set_up<F: Feed>(
+    context: &Context<F>,
+    pod: &Pod,
+    pod_ips: Vec<String>,
+    why: &Why,
+) -> Result<Places, VolumeError> {
     let mut places = Places::new();
     let volumes: Vec<&Volume> = pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()).collect();
-    let tokens = Fetched(fetch_tokens(context, pod, &volumes).await);
-    for volume in volumes {
+    let tokens = Fetched(fetch_tokens(context, pod, &volumes, why).await);
+    // The runtime mounts images itself.
+    for volume in volumes.into_iter().filter(|volume| volume.image.is_none()) {
         let place = make(context, pod, volume, pod_ips.clone(), &tokens);
         let place = place.map_err(|reason| VolumeError { volume: volume.name.clone(), reason })?;
         places.insert(volume.name.clone(), place);
@@ -54,26 +61,24 @@ fn make<F: Feed>(
 ) -> Result<PathBuf, String> {
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let place = |plugin: &str| context.config.volume_dir(uid, plugin, &volume.name);
-    let group = pod.spec.as_ref().and_then(|s| s.security_context.as_ref()).and_then(|c| c.fs_group);
-    let group = group.and_then(|id| u32::try_from(id).ok());
+    let owner = Ownership::of(pod);
     let plain = |error: io::Error| error.to_string();
     if let Some(empty) = &volume.empty_dir {
-        let folder = place("empty-dir");
+        let folder = place(EMPTY_DIR);
         let memory = empty.medium.as_deref() == Some("Memory");
         // Once made it is the containers': neither its permissions nor its owner are touched again.
         let made = context.config.pod_dir(uid).join(MADE).join(&volume.name);
         if made.exists() && folder.exists() && (!memory || is_mount_point(&folder).map_err(plain)?) {
             return Ok(folder);
         }
-        make_folder(&folder, 0o777).map_err(plain)?;
-        let limit =
-            empty.size_limit.as_ref().and_then(|q| bytes(Some(&BTreeMap::from([(String::new(), q.clone())])), ""));
+        make_folder(&folder).map_err(plain)?;
+        let limit = empty.size_limit.as_ref().and_then(quantity);
         match empty.medium.as_deref() {
-            None | Some("") => {}
-            Some("Memory") => mount_tmpfs(&folder, limit, 0o777).map_err(plain)?,
+            None | Some("") => set_mode(&folder, 0o777).map_err(plain)?,
+            Some("Memory") => mount_tmpfs(&folder, limit).map_err(plain)?,
             Some(other) => return Err(format!("unsupported medium of an emptyDir: {other}")),
         }
-        own(&folder, group, 0o777).map_err(plain)?;
+        give(&folder, owner.group).map_err(plain)?;
         fs::create_dir_all(made.parent().unwrap_or(&made)).and_then(|()| fs::write(&made, "")).map_err(plain)?;
         return Ok(folder);
     }
@@ -83,7 +88,7 @@ fn make<F: Feed>(
     }
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let (sources, facts) = (context.sources(namespace), context.facts(pod_ips));
-    let origins = Origins { pod, facts: &facts, sources: &sources, tokens };
+    let origins = Origins { pod, facts: &facts, sources: &sources, tokens, owner };
     let Some(files) = content::files(volume, &origins).map_err(|e: ContentError| e.to_string())? else {
         return Err(format!(
             "no volume plugin matched: this node does not implement the source of volume {:?}",
@@ -91,24 +96,15 @@ fn make<F: Feed>(
         ));
     };
     let folder = place(if volume.config_map.is_some() { "configmap" } else { "memory" });
-    make_folder(&folder, 0o755).map_err(plain)?;
-    if volume.config_map.is_none() {
-        mount_tmpfs(&folder, None, 0o755).map_err(plain)?;
+    make_folder(&folder).map_err(plain)?;
+    if volume.config_map.is_some() {
+        set_mode(&folder, 0o777).map_err(plain)?;
+    } else {
+        mount_tmpfs(&folder, None).map_err(plain)?;
     }
-    files::write(&folder, &files, Ownership { group, user: token_user(pod, volume) }).map_err(plain)?;
+    give(&folder, owner.group).map_err(plain)?;
+    files::write(&folder, &files, owner.group).map_err(plain)?;
     Ok(folder)
-}
-
-/// The one user that all containers run as, if they do and the volume holds a token: it may then read it alone.
-fn token_user(pod: &Pod, volume: &Volume) -> Option<u32> {
-    let sources = volume.projected.as_ref()?.sources.as_ref()?;
-    sources.iter().find(|source| source.service_account_token.is_some())?;
-    let spec = pod.spec.as_ref()?;
-    let shared = spec.security_context.as_ref().and_then(|c| c.run_as_user);
-    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let mut users = containers.map(|c| c.security_context.as_ref().and_then(|s| s.run_as_user).or(shared));
-    let first = users.next()??;
-    users.all(|user| user == Some(first)).then_some(first).and_then(|id| u32::try_from(id).ok())
 }
 
 /// Tokens by path of their file.
@@ -134,11 +130,12 @@ async fn fetch_tokens<F: Feed>(
     context: &Context<F>,
     pod: &Pod,
     volumes: &[&Volume],
+    why: &Why,
 ) -> BTreeMap<String, Result<String, String>> {
     let sources = volumes.iter().filter_map(|v| v.projected.as_ref()).flat_map(|p| p.sources.iter().flatten());
     let mut tokens = BTreeMap::new();
     for projection in sources.filter_map(|source| source.service_account_token.as_ref()) {
-        tokens.insert(token_key(projection), token::get(context, pod, projection).await);
+        tokens.insert(token_key(projection), token::get(context, pod, projection, why).await);
     }
     tokens
 }
@@ -177,28 +174,34 @@ fn words(kind: &str) -> &str {
     }
 }
 
-fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
+fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)
+}
+
+fn set_mode(folder: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(mode))
 }
 
-fn own(folder: &Path, group: Option<u32>, mode: u32) -> io::Result<()> {
-    if group.is_some() {
-        chown(folder, None, group)?;
-        // Files made in it belong to the group as well.
-        fs::set_permissions(folder, fs::Permissions::from_mode(mode | 0o2000))?;
+/// Gives a volume's root to the group, if there is one; what is made in it belongs to the group as well.
+fn give(folder: &Path, group: Option<u32>) -> io::Result<()> {
+    if group.is_none() {
+        return Ok(());
     }
-    Ok(())
+    chown(folder, None, group)?;
+    set_mode(folder, fs::metadata(folder)?.permissions().mode() | 0o2770)
 }
 
-fn mount_tmpfs(folder: &Path, size: Option<i64>, mode: u32) -> io::Result<()> {
+/// Mounts memory, that is not swapped out where the kernel can keep it from that (Linux 6.4), with the permissions of `/tmp`.
+fn mount_tmpfs(folder: &Path, size: Option<i64>) -> io::Result<()> {
     if is_mount_point(folder)? {
         return Ok(());
     }
     let size = size.map(|bytes| format!(",size={bytes}")).unwrap_or_default();
-    let options = format!("mode={mode:o}{size}");
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("tmpfs"), folder, Some("tmpfs"), flags, Some(options.as_str())).map_err(io::Error::from)
+    let attempt = |options: &str| mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), Some(options));
+    match attempt(&format!("mode=1777,noswap{size}")) {
+        Err(Errno::EINVAL) => Ok(attempt(&format!("mode=1777{size}"))?),
+        other => Ok(other?),
+    }
 }
 
 fn is_mount_point(folder: &Path) -> io::Result<bool> {
@@ -216,6 +219,9 @@ pub fn tear_down_volumes(pod: &Path) -> io::Result<()> {
     tear_down(&pod.join(MADE))?;
     tear_down(&pod.join("volumes"))
 }
+
+/// How the folder for emptyDirs is called.
+pub const EMPTY_DIR: &str = "empty-dir";
 
 /// The folder in a pod's folder with a mark for each emptyDir that was made.
 const MADE: &str = "volumes-made";
@@ -276,9 +282,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pod = dir.path().join("pod");
         let memory = pod.join("volumes/memory/a b");
-        make_folder(&memory, 0o755).unwrap();
-        mount_tmpfs(&memory, Some(1 << 20), 0o755).unwrap();
-        mount_tmpfs(&memory, Some(1 << 20), 0o755).unwrap();
+        make_folder(&memory).unwrap();
+        mount_tmpfs(&memory, Some(1 << 20)).unwrap();
+        mount_tmpfs(&memory, Some(1 << 20)).unwrap();
         fs::write(memory.join("x"), "1").unwrap();
         tear_down(&pod).unwrap();
         assert!(!pod.exists());

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path};
 
 use nix::errno::Errno;
@@ -56,12 +57,19 @@ fn make(root: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
         so_far.push(name);
         folder = match beneath(root, &so_far) {
             Err(Errno::ENOENT) => {
-                match mkdirat(&folder, name, mode) {
+                let made = match mkdirat(&folder, name, mode) {
+                    Ok(()) => true,
                     // Somebody else was quicker, or it is a link to nothing, which the next line tells.
-                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Err(Errno::EEXIST) => false,
                     Err(error) => return Err(error.into()),
+                };
+                let found = beneath(root, &so_far).map_err(named)?;
+                if made {
+                    // The process' own mask does not count.
+                    let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
+                    fs::set_permissions(itself, fs::Permissions::from_mode(mode.bits()))?;
                 }
-                beneath(root, &so_far).map_err(named)?
+                found
             }
             other => other.map_err(named)?,
         };

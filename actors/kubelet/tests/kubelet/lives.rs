@@ -1,6 +1,7 @@
 //! Pods that run, end, crash and are deleted.
 
-use cox_objects::Resource;
+use cox_kit::feed::Change;
+use cox_objects::{Resource, Trigger};
 use cox_runtime::{ExecOutcome, ExecOutput, Runtime};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -57,6 +58,40 @@ async fn a_pod_runs_and_goes_with_the_writes_of_a_real_node() {
         })
         .await;
     cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_of_a_pod_names_the_change_that_it_answers_to() {
+    let cluster = cluster::start().await;
+    let mut changes = cluster.mirror.changes(&[Resource::PODS]);
+    cluster.pod("p", json!({}), json!({})).await;
+    cluster.until_running("p").await;
+    cluster.delete("p", None).await;
+    cluster.until_gone("p").await;
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|change: &Change| change.new.is_some()) {
+        seen.extend(changes.next().await.unwrap());
+    }
+    let (created, deleted) = (&seen[0], seen.iter().find(|c| is_to_go(c)).unwrap());
+    let running = seen.iter().find(|c| phase_of(c) == "Running").unwrap();
+    let last = seen.last().unwrap();
+    // The Pod came bound to its node: all until it runs answers to its creation, and its end to its deletion.
+    for (write, because) in [(running, created), (last, deleted)] {
+        let mut triggers = write.cause.trigger.iter().chain(&write.cause.folded);
+        let named = Trigger::Event(because.event());
+        assert!(triggers.any(|trigger| *trigger == named), "{:?} does not name {named:?}", write.cause);
+        assert!(write.cause.correlation.is_some() && write.cause.correlation == because.cause.correlation);
+    }
+    cluster.stop().await;
+}
+
+fn is_to_go(change: &Change) -> bool {
+    change.new.as_ref().is_some_and(|pod| pod.value()["metadata"]["deletionTimestamp"].is_string())
+}
+
+fn phase_of(change: &Change) -> String {
+    let phase = change.new.as_ref().map(|pod| pod.value()["status"]["phase"].clone()).unwrap_or_default();
+    phase.as_str().unwrap_or_default().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

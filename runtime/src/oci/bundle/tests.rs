@@ -9,6 +9,7 @@ use crate::port::sandbox::SandboxId;
 fn spec() -> ContainerSpec {
     ContainerSpec {
         sandbox: SandboxId("s".into()),
+        target: None,
         name: "c".into(),
         attempt: 0,
         labels: BTreeMap::new(),
@@ -47,6 +48,7 @@ fn built(spec: &ContainerSpec) -> Result<Value, (&'static str, String)> {
         home: "/home/u",
         hostname: "web-1",
         host: HostNamespaces::default(),
+        images: &BTreeMap::new(),
         namespaces: BTreeMap::from([("network", PathBuf::from("/ns/net"))]),
         shm: Path::new("/shm"),
         cgroup: "/cox/p/c",

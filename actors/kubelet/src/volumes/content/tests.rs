@@ -26,11 +26,18 @@ impl Tokens for Fixed {
 }
 
 fn read(volume: Value) -> Result<Option<Files>, ContentError> {
-    let pod: Pod =
-        serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "ns", "labels": {"x": "y"}}})).unwrap();
+    read_as(volume, json!({}))
+}
+
+fn read_as(volume: Value, security: Value) -> Result<Option<Files>, ContentError> {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "p", "namespace": "ns", "labels": {"x": "y"}},
+        "spec": {"securityContext": security, "containers": [{"name": "a"}, {"name": "b"}]},
+    }))
+    .unwrap();
     let facts = PodFacts::default();
     let volume: Volume = serde_json::from_value(volume).unwrap();
-    files(&volume, &Origins { pod: &pod, facts: &facts, sources: &Fixed, tokens: &Fixed })
+    files(&volume, &Origins { pod: &pod, facts: &facts, sources: &Fixed, tokens: &Fixed, owner: Ownership::of(&pod) })
 }
 
 fn paths(files: &Files) -> Vec<(&str, u32)> {
@@ -69,6 +76,40 @@ fn projected_sources_come_together() {
     let got = read(json!({"name": "v", "projected": {"sources": sources, "defaultMode": 420}})).unwrap().unwrap();
     assert_eq!(paths(&got), [("ca.crt", 420), ("namespace", 420), ("token", 420)]);
     assert_eq!(got["namespace"].data, b"ns");
+}
+
+#[test]
+fn tokens_are_for_the_pods_user_and_group() {
+    let volume = || {
+        json!({"name": "v", "projected": {"defaultMode": 420, "sources": [
+            {"serviceAccountToken": {"path": "token"}}, {"configMap": {"name": "cm", "items": [{"key": "a", "path": "a"}]}},
+        ]}})
+    };
+    let look = |security| {
+        let files = read_as(volume(), security).unwrap().unwrap();
+        [&files["a"], &files["token"]].map(|file| (file.mode, file.user))
+    };
+    assert_eq!(look(json!({})), [(0o644, None), (0o644, None)]);
+    assert_eq!(look(json!({"fsGroup": 9})), [(0o644, None), (0o600, None)]);
+    assert_eq!(look(json!({"runAsUser": 7})), [(0o644, None), (0o600, Some(7))]);
+}
+
+#[test]
+fn what_is_not_implemented_is_not_made() {
+    for source in ["clusterTrustBundle", "podCertificate"] {
+        let mut part = json!({});
+        part[source] = json!({"path": "p", "signerName": "s", "keyType": "ED25519"});
+        let error = read(json!({"name": "v", "projected": {"sources": [part]}})).unwrap_err();
+        assert_eq!(error, ContentError::Unsupported(source));
+    }
+    for source in
+        ["nfs", "iscsi", "csi", "persistentVolumeClaim", "ephemeral", "rbd", "cephfs", "fc", "gitRepo", "azureDisk"]
+    {
+        let mut volume = json!({"name": "v"});
+        volume[source] = json!({});
+        // The manager fails such a volume: nothing made of files, and nothing that it knows.
+        assert_eq!(read(volume).unwrap(), None, "{source}");
+    }
 }
 
 #[test]
