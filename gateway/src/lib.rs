@@ -30,7 +30,6 @@ pub mod service;
 mod shape;
 mod start;
 pub mod tasks;
-mod trace;
 mod version;
 mod watch;
 mod write;

@@ -31,8 +31,8 @@ pub struct Request {
     pub user: User,
     /// Its id: the same in the `Audit-Id` header, on the bus and in the log.
     pub id: uuid::Uuid,
-    /// W3C trace context, to go on.
-    pub traceparent: String,
+    /// W3C trace context for what is sent on its behalf: that of its span, or what the client sent where nothing is exported.
+    pub traceparent: Option<String>,
 }
 
 impl Request {

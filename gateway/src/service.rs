@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use cox_bus::trace;
 use cox_objects::{Status, User};
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::answer::{self, Answer};
 use crate::auth::impersonate;
@@ -20,7 +22,7 @@ use crate::negotiate::{self, header};
 use crate::query::Query;
 use crate::request::Request;
 use crate::route::{Action, Info, Route, Target, resolve};
-use crate::{conversation, discovery, health, metrics, openid, read, trace, version, watch, write};
+use crate::{conversation, discovery, health, metrics, openid, read, version, watch, write};
 
 /// What is known of the connection that a request came on.
 #[derive(Clone, Debug)]
@@ -38,9 +40,9 @@ pub async fn serve(gateway: Arc<Gateway>, peer: Arc<Peer>, incoming: http::Reque
     let (method, headers) = (incoming.method().clone(), incoming.headers().clone());
     let query = Query::parse(incoming.uri().query().unwrap_or_default());
     let info = Info::read(&method, incoming.uri().path(), &query);
-    let traceparent = trace::next(header(&headers, http::HeaderName::from_static("traceparent")), id);
-    let span =
-        tracing::info_span!("request", method = %method, path = info.path, verb = info.verb, id = %id, traceparent);
+    let theirs = Some(header(&headers, http::HeaderName::from_static("traceparent"))).filter(|text| !text.is_empty());
+    let span = trace::under(span(&method, &info, id), theirs);
+    let traceparent = trace::carries(&span, theirs);
     // On the machine itself bytes cost less than packing them.
     let takes_gzip = negotiate::gzip(&headers) && !peer.address.ip().is_loopback();
     let received = Received { id, method, headers, query, info, traceparent };
@@ -58,8 +60,26 @@ pub async fn serve(gateway: Arc<Gateway>, peer: Arc<Peer>, incoming: http::Reque
     }
     let code = answer.status().as_u16();
     gateway.metrics.count(&label.verb, &label.resource, code, began.elapsed());
+    span.record("http.response.status_code", code);
+    if code >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
     tracing::debug!(parent: &span, code, peer = %peer.address, took = ?began.elapsed(), "answered");
     answer
+}
+
+/// The span of a request, until the head of its answer is there; its fields are named as OpenTelemetry names those of HTTP servers.
+fn span(method: &Method, info: &Info, id: uuid::Uuid) -> Span {
+    tracing::info_span!(
+        "gateway.request",
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = %method,
+        http.response.status_code = Empty,
+        url.path = info.path,
+        verb = info.verb,
+        id = %id,
+    )
 }
 
 /// A request before it is known who sends it.
@@ -69,7 +89,7 @@ struct Received {
     headers: HeaderMap,
     query: Query,
     info: Info,
-    traceparent: String,
+    traceparent: Option<String>,
 }
 
 /// How a request is counted: both of a bounded set.

@@ -83,7 +83,7 @@ fn prepare(request: &Request, target: &Target) -> Result<Prepared, Status> {
         trigger: None,
         folded: Vec::new(),
         correlation: None,
-        traceparent: Some(request.traceparent.clone()),
+        traceparent: request.traceparent.clone(),
         guard: None,
     };
     Ok((form, include, call, body.warnings))

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use cox_bus::{ApiReply, ApiRequest, Identity};
+use cox_bus::{ApiReply, ApiRequest, Identity, trace};
 use cox_log::{CommitError, Guard, LeaseHeld, Log, Outcome, Transaction, Write};
 use cox_objects::{Cause, Draft, Kind, Kinds, RequestId, Status, Trigger, User};
 use jiff::Timestamp;
@@ -129,14 +129,16 @@ impl Executor {
         replay::reply(&self.context(asked), self.log(), outcome)
     }
 
-    /// The cause of what a request reacts to, where that is an event that is still kept: the request goes on with its chain.
-    fn chain(&self, request: &ApiRequest) -> Option<Cause> {
-        let Some(Trigger::Event(position)) = &request.trigger else { return None };
-        if position.epoch != self.log().epoch() {
-            return None;
-        }
-        // An event that is no longer there has no chain to go on with; damage shows where the log is read for an answer.
-        Some(self.log().event(position.revision).ok()??.cause)
+    /// The chain that a request goes on with: the one it names, else that of the newest event it reacts to that is still kept.
+    fn chain(&self, request: &ApiRequest) -> Option<RequestId> {
+        let of_event = |trigger: &Trigger| match trigger {
+            Trigger::Event(position) if position.epoch == self.log().epoch() => {
+                // An event that is no longer there has no chain to go on with; damage shows where the log is read for an answer.
+                self.log().event(position.revision).ok()??.cause.correlation
+            }
+            _ => None,
+        };
+        request.correlation.or_else(|| request.trigger.iter().chain(&request.folded).find_map(of_event))
     }
 
     /// The kind that a request names. Who may not even ask hears that first.
@@ -170,7 +172,12 @@ pub(crate) fn context<'a>(
     }
 }
 
-fn transaction(from: &Identity, asked: &Asked<'_>, plan: &Plan, before: Option<Cause>) -> Result<Transaction, Status> {
+fn transaction(
+    from: &Identity,
+    asked: &Asked<'_>,
+    plan: &Plan,
+    chain: Option<RequestId>,
+) -> Result<Transaction, Status> {
     let request = asked.request;
     let mut guards = plan.guards.clone();
     if let Some(lease) = &request.guard {
@@ -185,7 +192,7 @@ fn transaction(from: &Identity, asked: &Asked<'_>, plan: &Plan, before: Option<C
         // A request is carried out once its last transaction is.
         request: (request.id != RequestId::default() && plan.next.is_none()).then_some(request.id),
         time: cox_kit::clock::now_ms(),
-        cause: cause(from, request, &asked.user, before),
+        cause: cause(from, request, &asked.user, chain),
         changes: plan.changes.iter().map(write).collect::<Result<_, _>>()?,
         preconditions: plan.preconditions.clone(),
         guards,
@@ -203,9 +210,9 @@ fn write(change: &Change) -> Result<Write, Status> {
     })
 }
 
-/// Why the change is made. A chain begins with the request that has no other before it, and so does a trace.
-fn cause(from: &Identity, request: &ApiRequest, user: &User, before: Option<Cause>) -> Cause {
-    let (correlation, traceparent) = before.map_or((None, None), |cause| (cause.correlation, cause.traceparent));
+/// Why the change is made. A chain begins with the request that has no other before it. Who reacts to the event goes on with the trace in
+/// the span that the request is worked on in.
+fn cause(from: &Identity, request: &ApiRequest, user: &User, chain: Option<RequestId>) -> Cause {
     Cause {
         user: user.name.clone(),
         component: from.to_string(),
@@ -213,8 +220,8 @@ fn cause(from: &Identity, request: &ApiRequest, user: &User, before: Option<Caus
         observed: request.observed,
         trigger: request.trigger.clone(),
         folded: request.folded.iter().take(Cause::MAX_FOLDED).cloned().collect(),
-        correlation: request.correlation.or(correlation).or(Some(request.id)),
-        traceparent: request.traceparent.clone().or(traceparent),
+        correlation: chain.or(Some(request.id)),
+        traceparent: trace::carries(&tracing::Span::current(), request.traceparent.as_deref()),
     }
 }
 

@@ -4,15 +4,16 @@
 
 use std::sync::Arc;
 
-use cox_bus::{ApiReply, ApiRequest, Bus, Identity, Incoming};
+use cox_bus::{ApiReply, ApiRequest, Bus, Identity, Incoming, trace};
 use cox_kit::Scope;
 use cox_kit::supervise::StartError;
-use cox_objects::{Position, Status};
+use cox_objects::{Position, Status, Trigger};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Level, Span};
 
 use crate::execute::Executor;
 
@@ -81,14 +82,36 @@ async fn one(
         let status = Status::too_many_requests("too many requests, please try again later", 1);
         return ApiReply::error(&status);
     };
-    let span = tracing::info_span!(
-        "apiserver.request",
-        id = %request.id,
-        verb = request.verb.as_str(),
-        resource = %request.plural,
-        namespace = %request.namespace,
-        name = %request.name,
-        traceparent = request.traceparent.as_deref().unwrap_or_default(),
-    );
-    executor.handle(from, request).instrument(span).await
+    let span = trace::under(span(from, request), request.traceparent.as_deref());
+    let reply = executor.handle(from, request).instrument(span.clone()).await;
+    span.record("code", reply.code);
+    span.record("revision", reply.revision);
+    reply
+}
+
+/// The span of a request. What a timer brings about and belongs to no trace (Leases, heartbeats) begins one at the level of debugging only:
+/// there would be one every other second.
+fn span(from: &Identity, request: &ApiRequest) -> Span {
+    macro_rules! at {
+        ($level:expr) => {
+            tracing::span!(
+                $level,
+                "apiserver.request",
+                otel.kind = "server",
+                id = %request.id,
+                from = %from,
+                verb = request.verb.as_str(),
+                resource = %request.plural,
+                subresource = %request.subresource,
+                namespace = %request.namespace,
+                name = %request.name,
+                code = Empty,
+                revision = Empty,
+            )
+        };
+    }
+    match (&request.trigger, &request.traceparent) {
+        (Some(Trigger::Timer(_)), None) => at!(Level::DEBUG),
+        _ => at!(Level::INFO),
+    }
 }

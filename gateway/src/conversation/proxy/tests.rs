@@ -32,7 +32,7 @@ fn request(path: &str, headers: &[(&'static str, &str)]) -> Request {
         body: Bytes::new(),
         user: User::default(),
         id: uuid::Uuid::nil(),
-        traceparent: String::new(),
+        traceparent: None,
     }
 }
 
