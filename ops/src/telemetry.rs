@@ -53,7 +53,7 @@ pub fn start(options: &Telemetry) -> Result<Guard> {
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let spans = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("cox"))
-        .with_filter(EnvFilter::new("info,h2=off,hyper=off"));
+        .with_filter(EnvFilter::new("info,h2=off,hyper=off,ractor=off"));
     registry.with(spans).init();
     Ok(Guard(Some(provider)))
 }
