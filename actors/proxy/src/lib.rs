@@ -48,7 +48,7 @@ pub async fn start<F: Feed>(deps: Deps<F>) -> Result<Running, ComponentError> {
 }
 
 async fn keep<F: Feed>(deps: Deps<F>, scope: Scope) -> Result<(), StartError> {
-    nft::prepare_host()?;
+    nft::prepare_host().await?;
     let cache = ParseCache::default();
     let mut changes = deps.feed.changes(&[Resource::SERVICES, Resource::ENDPOINTSLICES]);
     let mut before: Option<Ruleset> = None;
