@@ -21,6 +21,8 @@ pub(super) struct Server<'a> {
 const MAX_PAYLOAD: u64 = 8 << 20;
 /// How much waits for one slow reader before the server cuts it off, and slows the publisher before that.
 const MAX_PENDING: u64 = 256 << 20;
+/// Seconds for a client to sign in. On a loaded machine the server's own 2 s can pass before the client gets to it.
+const SIGN_IN: u32 = 15;
 
 /// The whole file. Values are JSON, which the server's format includes.
 pub(super) fn server(s: &Server<'_>) -> String {
@@ -30,6 +32,7 @@ pub(super) fn server(s: &Server<'_>) -> String {
         ("port", json!(s.port)),
         ("max_payload", json!(MAX_PAYLOAD)),
         ("max_pending", json!(MAX_PENDING)),
+        ("authorization", json!({"timeout": SIGN_IN})),
         ("log_file", json!(s.log)),
         ("logfile_size_limit", json!(4 << 20)),
         ("logfile_max_num", json!(2)),
