@@ -10,6 +10,7 @@ mod namespace;
 mod node;
 mod pod_collector;
 mod pods;
+mod protection;
 mod replicas;
 mod start;
 #[cfg(test)]

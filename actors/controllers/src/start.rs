@@ -19,6 +19,7 @@ use crate::endpoints::{legacy::LegacyEndpoints, slices::EndpointSlices};
 use crate::namespace::Namespaces;
 use crate::node::{eviction::TaintEviction, health::Health, ttl::Ttl};
 use crate::pod_collector::PodCollector;
+use crate::protection::{Claims, Volumes};
 use crate::replicas::{ReplicaSets, Replicas, ReplicationControllers};
 
 /// The Lease in `kube-system` that says which instance works.
@@ -71,6 +72,8 @@ pub async fn start(deps: Deps) -> Result<Running, ComponentError> {
     children.push(of.child("node-controller", TaintEviction::default));
     children.push(of.child("ttl-controller", Ttl::default));
     children.push(of.child("pod-garbage-collector", PodCollector::default));
+    children.push(of.child("pvc-protection-controller", Claims::default));
+    children.push(of.child("pv-protection-controller", Volumes::default));
     Running::start(Scope::root("controllers"), children).await
 }
 
