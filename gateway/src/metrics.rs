@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::Method;
 use parking_lot::Mutex;
+
+use crate::route::{Action, Target};
 
 /// The media type of the text.
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
@@ -24,15 +27,75 @@ pub struct Metrics {
     pub conversations: Arc<Level>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Label {
-    verb: String,
+/// Which requests are counted together, under the labels that Kubernetes gives them. All are of bounded sets, whatever clients send.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Label {
+    verb: &'static str,
+    group: String,
+    version: String,
     resource: String,
-    code: u16,
+    subresource: String,
+    scope: &'static str,
+}
+
+impl Label {
+    /// A request of which no more than its method is known.
+    pub fn of_method(method: &Method) -> Self {
+        let verb = match *method {
+            Method::GET => "GET",
+            Method::POST => "POST",
+            Method::PUT => "PUT",
+            Method::PATCH => "PATCH",
+            Method::DELETE => "DELETE",
+            Method::HEAD => "HEAD",
+            Method::OPTIONS => "OPTIONS",
+            _ => "other",
+        };
+        Label { verb, ..Label::default() }
+    }
+
+    /// A request for something that is served.
+    pub fn of_target(target: &Target) -> Self {
+        let verb = match target.action {
+            Action::Get => "GET",
+            Action::List => "LIST",
+            Action::Watch => "WATCH",
+            Action::Create => "POST",
+            Action::Update => "PUT",
+            Action::Patch => "PATCH",
+            Action::Delete => "DELETE",
+            Action::DeleteCollection => "DELETECOLLECTION",
+            Action::Connect => "CONNECT",
+        };
+        let scope = match (target.action, target.name.as_str(), target.namespace.as_str()) {
+            (Action::Create, ..) => "resource",
+            (_, "", "") => "cluster",
+            (_, "", _) => "namespace",
+            _ => "resource",
+        };
+        let kind = &target.kind;
+        Label {
+            verb,
+            scope,
+            group: kind.group.clone(),
+            version: kind.version.clone(),
+            resource: kind.plural.clone(),
+            subresource: target.subresource.clone(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Label { verb, group, version, resource, subresource, scope } = self;
+        format!(
+            "component=\"apiserver\",group=\"{group}\",resource=\"{resource}\",scope=\"{scope}\",subresource=\"{subresource}\",\
+             verb=\"{verb}\",version=\"{version}\""
+        )
+    }
 }
 
 #[derive(Default)]
 struct Series {
+    codes: BTreeMap<u16, u64>,
     buckets: [u64; BUCKETS.len()],
     count: u64,
     seconds: f64,
@@ -70,12 +133,12 @@ impl Drop for Gauge {
 }
 
 impl Metrics {
-    /// Counts a request that was answered; `resource` must be one of a bounded set.
-    pub fn count(&self, verb: &str, resource: &str, code: u16, took: Duration) {
-        let label = Label { verb: verb.to_owned(), resource: resource.to_owned(), code };
+    /// Counts a request that was answered.
+    pub fn count(&self, label: Label, code: u16, took: Duration) {
         let seconds = took.as_secs_f64();
         let mut requests = self.requests.lock();
         let series = requests.entry(label).or_default();
+        *series.codes.entry(code).or_default() += 1;
         series.count += 1;
         series.seconds += seconds;
         for (bound, bucket) in BUCKETS.iter().zip(&mut series.buckets) {
@@ -92,20 +155,20 @@ impl Metrics {
             out.push('\n');
         };
         say(format_args!(
-            "# HELP apiserver_request_total Answered requests by verb, resource and code.\n# TYPE apiserver_request_total counter"
+            "# HELP apiserver_request_total Answered requests by what they asked for, and code.\n# TYPE apiserver_request_total counter"
         ));
         let requests = self.requests.lock();
-        for (Label { verb, resource, code }, series) in requests.iter() {
-            let count = series.count;
-            say(format_args!(
-                "apiserver_request_total{{verb=\"{verb}\",resource=\"{resource}\",code=\"{code}\"}} {count}"
-            ));
+        for (label, series) in requests.iter() {
+            let labels = label.text();
+            for (code, count) in &series.codes {
+                say(format_args!("apiserver_request_total{{code=\"{code}\",{labels}}} {count}"));
+            }
         }
         say(format_args!(
             "# HELP apiserver_request_duration_seconds Time to the head of the answer.\n# TYPE apiserver_request_duration_seconds histogram"
         ));
-        for (Label { verb, resource, code }, series) in requests.iter() {
-            let labels = format!("verb=\"{verb}\",resource=\"{resource}\",code=\"{code}\"");
+        for (label, series) in requests.iter() {
+            let labels = label.text();
             for (bound, count) in BUCKETS.iter().zip(&series.buckets) {
                 say(format_args!("apiserver_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {count}"));
             }
@@ -138,3 +201,6 @@ impl Metrics {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

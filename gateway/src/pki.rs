@@ -33,7 +33,8 @@ pub struct Pki {
     pub server: Pair,
     /// The administrator's client certificate: user `kubernetes-admin`, group `system:masters`.
     pub admin: Pair,
-    /// The key that signs service account tokens: ES256.
+    /// The key that signs service account tokens: ES256, which verifiers of OpenID tokens take as they take RS256, and whose keys are made at once
+    /// (an RSA key takes seconds, which a first start does not have).
     pub tokens: TokenKeys,
 }
 

@@ -18,6 +18,7 @@ use crate::answer::{self, Answer};
 use crate::auth::impersonate;
 use crate::gateway::Gateway;
 use crate::limits::{self, MAX_BODY};
+use crate::metrics::Label;
 use crate::negotiate::{self, header};
 use crate::query::Query;
 use crate::request::Request;
@@ -46,7 +47,7 @@ pub async fn serve(gateway: Arc<Gateway>, peer: Arc<Peer>, incoming: http::Reque
     // On the machine itself bytes cost less than packing them.
     let takes_gzip = negotiate::gzip(&headers) && !peer.address.ip().is_loopback();
     let received = Received { id, method, headers, query, info, traceparent };
-    let mut label = Label { verb: known_verb(&received.info.verb), resource: String::new() };
+    let mut label = Label::of_method(&received.method);
     let mut answer = {
         let form = negotiate::of_error(&received.headers, &received.query);
         let handled = handle(&gateway, &peer, received, incoming, &mut label).instrument(span.clone()).await;
@@ -59,7 +60,7 @@ pub async fn serve(gateway: Arc<Gateway>, peer: Arc<Peer>, incoming: http::Reque
         answer.headers_mut().insert("audit-id", id);
     }
     let code = answer.status().as_u16();
-    gateway.metrics.count(&label.verb, &label.resource, code, began.elapsed());
+    gateway.metrics.count(label, code, began.elapsed());
     span.record("http.response.status_code", code);
     if code >= 500 {
         span.record("otel.status_code", "ERROR");
@@ -92,31 +93,6 @@ struct Received {
     traceparent: Option<String>,
 }
 
-/// How a request is counted: both of a bounded set.
-struct Label {
-    verb: String,
-    resource: String,
-}
-
-/// Clients may invent methods; metrics must not grow with them.
-fn known_verb(verb: &str) -> String {
-    const KNOWN: [&str; 12] = [
-        "get",
-        "list",
-        "watch",
-        "create",
-        "update",
-        "patch",
-        "delete",
-        "deletecollection",
-        "post",
-        "put",
-        "head",
-        "options",
-    ];
-    if KNOWN.contains(&verb) { verb.to_owned() } else { "other".to_owned() }
-}
-
 async fn handle(
     gateway: &Arc<Gateway>,
     peer: &Peer,
@@ -146,7 +122,7 @@ async fn handle(
             return document(gateway, &request, other?).await;
         }
     };
-    label.resource = target.kind.plural.clone();
+    *label = Label::of_target(&target);
     if let Some(body) = body.take_if(|_| target.action.is_write()) {
         request.body = match read_body(body).await {
             Ok(body) => body,

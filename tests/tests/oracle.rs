@@ -14,6 +14,10 @@ const PATIENCE: &str = "900";
 
 /// The scenarios that are replayed: whole areas.
 const SCENARIOS: &[&str] = &[
+    "auth/*",
+    "content/*",
+    "discovery/*",
+    "subresources/*",
     "configmaps/*",
     "errors/*",
     "lists/*",

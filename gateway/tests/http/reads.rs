@@ -128,7 +128,9 @@ async fn documents() {
     assert_eq!(cluster.get("/readyz/log-store").await.text(), "ok");
     assert_eq!(cluster.get("/openapi/v2").await.code, 404);
     assert!(cluster.get("/openapi/v3/apis/apps/v1").await.json()["paths"].is_object());
-    assert!(cluster.get("/metrics").await.text().contains("apiserver_request_total{verb=\"get\""));
+    assert!(
+        cluster.get("/metrics").await.text().contains("apiserver_request_total{code=\"200\",component=\"apiserver\"")
+    );
     let keys = cluster.send(As::Admin, "GET", "/openid/v1/jwks", &[("accept", "*/*")], "").await.json();
     assert_eq!(keys["keys"][0]["crv"], "P-256");
     assert_eq!(cluster.send(As::Admin, "HEAD", "/api", &[], "").await.code, 405);
