@@ -101,6 +101,17 @@ impl<S: EventSource> Publisher<S> {
         JetStream::new(bus).end().await
     }
 
+    /// Fails if a stream that ends there holds events of this epoch that a log with this head does not.
+    ///
+    /// # Errors
+    /// Then.
+    pub fn check(epoch: Epoch, head: Revision, end: &StreamEnd) -> Result<(), PublishError> {
+        match plan::plan(epoch, head, head + 1, Some(end)) {
+            Plan::Ahead(stream) => Err(PublishError::Ahead { stream, log: head }),
+            _ => Ok(()),
+        }
+    }
+
     /// Publishes until it is cancelled.
     ///
     /// # Errors

@@ -101,6 +101,9 @@ pub struct Up {
     /// Run no node on this machine: no pods, no proxy; then root is not needed.
     #[arg(long)]
     pub no_node: bool,
+    /// Go on, in a new epoch, with a log that has lost events which others have seen: its disk went back in time.
+    #[arg(long)]
+    pub accept_loss: bool,
     /// Leave a component out, to run it elsewhere with `cox component`; may be given many times.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub without: Vec<Part>,
@@ -189,6 +192,9 @@ pub struct Component {
     /// Where the gateway listens; an apiserver makes the `kubernetes` Service lead to this port.
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:6443")]
     pub listen: SocketAddr,
+    /// Go on, in a new epoch, with a log that has lost events which others have seen: its disk went back in time.
+    #[arg(long)]
+    pub accept_loss: bool,
     /// This machine as a node.
     #[command(flatten)]
     pub machine: Machine,

@@ -95,6 +95,7 @@ pub async fn apiserver(
     cluster: &Cluster,
     network: &Network,
     kinds: Arc<Kinds>,
+    accept_loss: bool,
 ) -> Result<Apiserver> {
     let keys = cluster.token_keys()?;
     let id = cox_gateway::auth::token::key_id(&keys.public)?;
@@ -113,6 +114,7 @@ pub async fn apiserver(
             tokens: Arc::new(tokens),
             client_ca: cluster.root_ca()?,
             max_in_flight: 1024,
+            accept_loss,
             log: cox_log::Options::default(),
         },
     };

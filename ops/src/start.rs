@@ -31,6 +31,8 @@ pub struct Plan<'a> {
     pub instance: String,
     /// As whom the process's mirror follows the log.
     pub reader: Identity,
+    /// Whether an apiserver goes on if its log has lost events.
+    pub accept_loss: bool,
     /// How long what they need may take to come; without a bound where others bring it.
     pub patience: Option<Duration>,
 }
@@ -70,7 +72,8 @@ impl Plan<'_> {
 
     async fn apiserver(&self, process: &mut Process) -> Result<()> {
         let Plan { site, transport, .. } = self;
-        let mut apiserver = compose::apiserver(transport, &site.cluster, &site.network, site.kinds.clone()).await?;
+        let (network, kinds) = (&site.network, site.kinds.clone());
+        let mut apiserver = compose::apiserver(transport, &site.cluster, network, kinds, self.accept_loss).await?;
         let scope = apiserver.running().scope().clone();
         process.add(Member::Apiserver(apiserver));
         let bus = transport.connect(&Identity::Apiserver).await?;

@@ -75,6 +75,7 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
         listen,
         instance: compose::instance(cluster, &site.host_name),
         reader: Identity::Mirror,
+        accept_loss: options.accept_loss,
         patience: Some(READY),
     };
     plan.start(process).await?;

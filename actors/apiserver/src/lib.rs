@@ -45,6 +45,7 @@ pub(crate) fn test_config() -> Config {
         tokens: std::sync::Arc::new(token::tests::keys()),
         client_ca: String::new(),
         max_in_flight: 64,
+        accept_loss: false,
         log: cox_log::Options::default(),
     }
 }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cox_bus::publisher::PublishError;
 use cox_bus::{Bus, CallError, Publisher, SealingKey, serve_reads};
 use cox_kit::supervise::{ComponentError, worker};
 use cox_kit::{Running, Scope};
 use cox_log::{Log, OpenError};
-use cox_objects::Kinds;
+use cox_objects::{Kinds, Revision};
 
 use crate::bootstrap::{self, BootstrapError};
 use crate::config::Config;
@@ -43,8 +44,8 @@ pub enum StartError {
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
     /// The event stream is ahead of the log.
-    #[error("{0}")]
-    Stream(String),
+    #[error(transparent)]
+    Stream(#[from] PublishError),
     /// The bus is not there.
     #[error("the apiserver cannot listen on the bus: {0}")]
     Bus(#[from] CallError),
@@ -65,8 +66,7 @@ pub struct Apiserver {
 /// If the log cannot be opened or written, or the bus is not there.
 pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     let shared = Arc::new(Shared::default());
-    let indexes = Box::new(Indexes::new(shared.clone()));
-    let log = Log::open(&deps.data_dir, deps.config.log.clone(), indexes)?;
+    let log = open(&deps, &shared).await?;
     let stored = Stored { log: log.clone(), shared };
     let executor = Executor { stored, kinds: deps.kinds, config: Arc::new(deps.config) };
     bootstrap::run(&executor).await?;
@@ -107,6 +107,37 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     };
     let running = Running::start(scope, vec![publisher, reads, requests, expiry, integrators, readiness]).await?;
     Ok(Apiserver { running, log })
+}
+
+/// How far past the newest revision that is known a new epoch begins: past every one that can have been given out.
+const LEAP: Revision = 1_000_000_000;
+
+/// Opens the log. If others have seen events of it that it does not have, the disk went back in time: then it goes on in a new epoch, past
+/// what they have seen, if that is wanted.
+async fn open(deps: &Deps, shared: &Arc<Shared>) -> Result<Log, StartError> {
+    let Deps { data_dir, config, publishing, .. } = deps;
+    let open = || Log::open(data_dir, config.log.clone(), Box::new(Indexes::new(shared.clone())));
+    let log = open()?;
+    let end = match Publisher::<LogSource>::end(publishing).await {
+        Ok(Some(end)) => end,
+        Ok(None) => return Ok(log),
+        Err(error) => {
+            // The publisher asks again, and publishes nothing before it knows.
+            tracing::warn!(%error, "whether the event stream is ahead of the log is not known yet");
+            return Ok(log);
+        }
+    };
+    let (epoch, head) = (log.epoch(), log.head());
+    match Publisher::<LogSource>::check(epoch, head, &end) {
+        Err(PublishError::Ahead { stream, .. }) if config.accept_loss => {
+            tracing::warn!(stream, head, "the log has lost events; it goes on in a new epoch");
+            log.close();
+            Log::begin_epoch(data_dir, &config.log, stream.max(head + LEAP))?;
+            Ok(open()?)
+        }
+        Err(ahead) => Err(ahead.into()),
+        Ok(()) => Ok(log),
+    }
 }
 
 impl Apiserver {

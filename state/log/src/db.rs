@@ -97,9 +97,11 @@ impl Db {
         Ok(self.meta_u64(&format::meta_floor(resource))?.unwrap_or(0))
     }
 
-    /// The newest revision in `log`.
-    pub(crate) fn newest(&self) -> Result<Option<Revision>, LogError> {
-        match self.db.iterator_cf(self.family(Family::Log)?, IteratorMode::End).next() {
+    /// The newest revision in `log` that is not past another.
+    pub(crate) fn newest_before(&self, past: Revision) -> Result<Option<Revision>, LogError> {
+        let place = format::log_key(past);
+        let from = IteratorMode::From(&place, Direction::Reverse);
+        match self.db.iterator_cf(self.family(Family::Log)?, from).next() {
             None => Ok(None),
             Some(entry) => {
                 let (key, _) = entry?;

@@ -31,6 +31,8 @@ pub(crate) struct Store {
     pub(crate) options: Options,
     pub(crate) epoch: Epoch,
     pub(crate) dense_from: Revision,
+    base: Revision,
+    kept: Revision,
     /// None while it is being opened again, and when it is closed.
     pub(crate) db: RwLock<Option<Arc<Db>>>,
     pub(crate) head: watch::Sender<Revision>,
@@ -138,6 +140,8 @@ impl Log {
             dir: dir.to_owned(),
             epoch: facts.epoch,
             dense_from: facts.dense_from,
+            base: facts.base,
+            kept: facts.kept,
             db: RwLock::new(Some(Arc::new(db))),
             head: watch::Sender::new(facts.head),
             writable: watch::Sender::new(Ok(())),
@@ -159,6 +163,16 @@ impl Log {
         let thread = thread.map_err(|source| OpenError::Io { dir: dir.to_owned(), source })?;
         let stopper = Stopper { store: store.clone(), jobs, thread: Mutex::new(Some(thread)) };
         Ok(Log { store, writer: Arc::new(stopper) })
+    }
+
+    /// Begins a new life of the log in a data directory that nobody has open: a new epoch, whose first revision is past `base` and
+    /// past all that there are. For a log that lost events which others have seen: positions between what is left and `base` are gone.
+    ///
+    /// # Errors
+    /// As those of [`Log::open`].
+    pub fn begin_epoch(dir: &Path, options: &Options, base: Revision) -> Result<(), OpenError> {
+        let _held = lock::take(dir)?;
+        open::begin_epoch(dir, options, base)
     }
 
     /// The life of the log that this is.
@@ -288,7 +302,9 @@ impl Log {
 
     fn at(&self, resource: &Resource, revision: Revision) -> Result<Arc<Db>, LogError> {
         let db = self.store.db()?;
-        let oldest = db.floor(resource)?;
+        // Between two epochs there was something once, and it is lost.
+        let lost = revision > self.store.kept && revision < self.store.base;
+        let oldest = if lost { self.store.base } else { db.floor(resource)? };
         if revision < oldest {
             return Err(LogError::Expired { revision, oldest });
         }
@@ -333,8 +349,8 @@ impl Log {
     /// If the log cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, LogError> {
         let Keys { newest, keys } = self.store.db()?.keys()?;
-        // Without events there are no objects either, and the head is where the epoch begins.
-        Ok(Snapshot::new(self.clone(), newest.unwrap_or_else(|| self.head()), keys))
+        // Without events of its own the epoch is where it begins.
+        Ok(Snapshot::new(self.clone(), newest.unwrap_or(0).max(self.store.base), keys))
     }
 
     /// Stops the writer after what it has, and closes the database, for all handles. Readers get [`LogError::Closed`] from then on. Blocks

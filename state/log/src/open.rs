@@ -15,6 +15,10 @@ use crate::{LogError, OpenError, Options};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     pub(crate) epoch: Epoch,
+    /// The revision before the epoch's first.
+    pub(crate) base: Revision,
+    /// The newest revision of the epochs before: between it and `base` there is nothing, and what clients know from there was lost.
+    pub(crate) kept: Revision,
     pub(crate) head: Revision,
     pub(crate) dense_from: Revision,
 }
@@ -60,7 +64,7 @@ fn facts(dir: &Path, db: &Db) -> Result<Facts, OpenError> {
     let damaged = |detail: &str| OpenError::Damaged { dir: dir.to_owned(), detail: detail.to_owned() };
     match db.meta(format::META_FORMAT).map_err(unreadable)? {
         None => {
-            if db.newest().map_err(unreadable)?.is_some() {
+            if db.newest_before(Revision::MAX).map_err(unreadable)?.is_some() {
                 return Err(damaged("there are events, but no format"));
             }
             initialize(db).map_err(unreadable)?;
@@ -75,43 +79,54 @@ fn facts(dir: &Path, db: &Db) -> Result<Facts, OpenError> {
     let epoch = db.meta_u64(format::META_EPOCH).map_err(unreadable)?.ok_or_else(|| damaged("there is no epoch"))?;
     let base = db.meta_u64(format::META_BASE).map_err(unreadable)?.unwrap_or(0);
     let dense_from = db.meta_u64(format::META_DENSE_FROM).map_err(unreadable)?.unwrap_or(base + 1);
-    let head = db.newest().map_err(unreadable)?.unwrap_or(base);
-    let facts = Facts { epoch: Epoch(epoch), head, dense_from };
-    if head > base {
-        whole(db, facts).map_err(unreadable)?;
+    let newest = db.newest_before(Revision::MAX).map_err(unreadable)?.unwrap_or(0);
+    let kept = db.newest_before(base).map_err(unreadable)?.unwrap_or(0);
+    if newest > 0 {
+        whole(db, Epoch(epoch), newest).map_err(unreadable)?;
     }
-    Ok(facts)
+    Ok(Facts { epoch: Epoch(epoch), base, kept, head: newest.max(base), dense_from })
 }
 
 /// Checks that the newest transaction is whole and is what its objects are made of.
-fn whole(db: &Db, facts: Facts) -> Result<(), LogError> {
+fn whole(db: &Db, epoch: Epoch, head: Revision) -> Result<(), LogError> {
     let missing = |revision| LogError::Damaged(format!("the event at revision {revision} is missing"));
-    let newest = db.event(facts.epoch, facts.head)?.ok_or_else(|| missing(facts.head))?;
+    let newest = db.event(epoch, head)?.ok_or_else(|| missing(head))?;
     let (first, last) = newest.transaction;
-    if last != facts.head {
-        return Err(LogError::Damaged(format!(
-            "the transaction of revisions {first} to {last} is cut off at {}",
-            facts.head
-        )));
+    if last != head {
+        return Err(LogError::Damaged(format!("the transaction of revisions {first} to {last} is cut off at {head}")));
     }
     for revision in first..last {
-        db.event(facts.epoch, revision)?.ok_or_else(|| missing(revision))?;
+        db.event(epoch, revision)?.ok_or_else(|| missing(revision))?;
     }
     let gone = newest.change == cox_objects::Change::Deleted;
-    if db.current(&newest.key)? != (!gone).then_some(facts.head) {
-        return Err(LogError::Damaged(format!("{} does not stand as revision {} left it", newest.key, facts.head)));
+    if db.current(&newest.key)? != (!gone).then_some(head) {
+        return Err(LogError::Damaged(format!("{} does not stand as revision {head} left it", newest.key)));
     }
     Ok(())
 }
 
 fn initialize(db: &Db) -> Result<(), LogError> {
+    begin(db, 0, &[(format::META_FORMAT, &FORMAT.to_be_bytes())])
+}
+
+/// Begins a new epoch of a data directory's log whose first revision is the one after `base`.
+pub(crate) fn begin_epoch(dir: &Path, options: &Options, base: Revision) -> Result<(), OpenError> {
+    let (db, facts) = open(dir, options)?;
+    let dense_from = base.max(facts.head) + 1;
+    begin(&db, dense_from - 1, &[(format::META_DENSE_FROM, &dense_from.to_be_bytes())])
+        .map_err(|error| OpenError::Io { dir: dir.to_owned(), source: std::io::Error::other(error.to_string()) })
+}
+
+fn begin(db: &Db, base: Revision, facts: &[(&[u8], &[u8])]) -> Result<(), LogError> {
     // The low half of a random UUID has its variant bits in it, so it is never 0.
     let epoch = uuid::Uuid::new_v4().as_u64_pair().1;
     let meta = db.family(Family::Meta)?;
     let mut batch = WriteBatch::default();
-    batch.put_cf(meta, format::META_FORMAT, FORMAT.to_be_bytes());
     batch.put_cf(meta, format::META_EPOCH, epoch.to_be_bytes());
-    batch.put_cf(meta, format::META_BASE, 0u64.to_be_bytes());
+    batch.put_cf(meta, format::META_BASE, base.to_be_bytes());
+    for (key, value) in facts {
+        batch.put_cf(meta, key, value);
+    }
     Ok(db.write(batch)?)
 }
 
