@@ -217,7 +217,10 @@ pub fn make_credentials(data_dir: &Path, cluster: &str, url: &str, nodes: &[Stri
     Subjects::check(cluster)?;
     let dir = data_dir.join("bus");
     private_dir(&dir).map_err(|e| ServerError::Io(dir.clone(), e))?;
-    let keys = Keys::open(&dir, &identities(nodes, keys::integrators(&dir)))?;
+    let mut identities = identities(nodes, keys::integrators(&dir));
+    // Nobody of ours keeps that server.
+    identities.retain(|identity| *identity != Identity::Transport);
+    let keys = Keys::open(&dir, &identities)?;
     write_credentials(&dir, &keys, url, cluster)?;
     Ok(config::outside(cluster, &keys))
 }

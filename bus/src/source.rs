@@ -33,11 +33,11 @@ pub trait EventSource: Send + Sync + 'static {
     /// If the log cannot be read.
     fn snapshot(&self) -> Result<(Position, Objects), SourceError>;
 
-    /// The oldest revision at which a resource's objects can still be read as they were.
+    /// The oldest revision from `wanted` on at which a resource's objects can still be read as they were.
     ///
     /// # Errors
     /// If the log cannot be read.
-    fn past_from(&self, resource: &Resource) -> Result<Revision, SourceError>;
+    fn past_from(&self, resource: &Resource, wanted: Revision) -> Result<Revision, SourceError>;
 
     /// The objects of a resource in a namespace (in all, if empty) as they were at a revision, in key order, after a path if
     /// one is given. Called and iterated on a thread that may block.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::cli::{Integrator, IntegratorAction, NewIntegrator};
-use crate::operator;
+use crate::{control, operator};
 
 /// How long the apiserver may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -43,6 +43,8 @@ enum Said {
 /// # Errors
 /// If its tree does not start.
 pub async fn door(bus: Bus, door: Door) -> Result<Running> {
+    let scope = Scope::root("transport");
+    let answers = control::server(bus.clone(), Identity::Transport, scope.clone(), None);
     let credentials = worker("credentials", move |scope| {
         let (bus, door) = (bus.clone(), door.clone());
         async move {
@@ -64,7 +66,7 @@ pub async fn door(bus: Bus, door: Door) -> Result<Running> {
             }
         }
     });
-    Ok(Running::start(Scope::root("transport"), vec![credentials]).await?)
+    Ok(Running::start(scope, vec![credentials, answers]).await?)
 }
 
 /// Creates, lists or deletes integrators.

@@ -31,8 +31,8 @@ impl EventSource for LogSource {
         Ok((position, Box::new(snapshot.map(|item| item.map_err(SourceError::from)))))
     }
 
-    fn past_from(&self, resource: &Resource) -> Result<Revision, SourceError> {
-        Ok(self.0.past_from(resource)?)
+    fn past_from(&self, resource: &Resource, wanted: Revision) -> Result<Revision, SourceError> {
+        Ok(self.0.past_from(resource, wanted)?)
     }
 
     fn past(

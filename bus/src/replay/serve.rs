@@ -53,7 +53,9 @@ fn kept<S: EventSource>(source: &S, question: &Question) -> Result<(), Status> {
         Question::Past(PastQuery { at, .. }) if at.epoch != source.epoch() => {
             return Err(Status::expired(format!("{at} is of another epoch, this one is {}", source.epoch())));
         }
-        Question::Past(PastQuery { at, resource, .. }) => (at.revision, source.past_from(resource).map_err(internal)?),
+        Question::Past(PastQuery { at, resource, .. }) => {
+            (at.revision, source.past_from(resource, at.revision).map_err(internal)?)
+        }
     };
     match wanted < oldest {
         true => Err(Status::expired(format!("revision {wanted} is no longer kept, the oldest is {oldest}"))),

@@ -178,8 +178,8 @@ impl EventSource for Memory {
         Ok((Position { epoch: self.epoch, revision }, Box::new(objects.into_iter().map(Ok))))
     }
 
-    fn past_from(&self, _: &Resource) -> Result<Revision, SourceError> {
-        Ok(self.first - 1)
+    fn past_from(&self, _: &Resource, wanted: Revision) -> Result<Revision, SourceError> {
+        Ok(wanted.max(self.first - 1))
     }
 
     fn past(

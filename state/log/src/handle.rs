@@ -276,12 +276,14 @@ impl Log {
         read::list_at(&db, &Part { resource, namespace, after, limit }, revision)
     }
 
-    /// The oldest revision at which a resource's objects can be read as they were.
+    /// The oldest revision from `wanted` on at which a resource's objects can be read as they were.
     ///
     /// # Errors
     /// If the log cannot be read.
-    pub fn past_from(&self, resource: &Resource) -> Result<Revision, LogError> {
-        self.store.db()?.floor(resource)
+    pub fn past_from(&self, resource: &Resource, wanted: Revision) -> Result<Revision, LogError> {
+        // Between two epochs there was something once, and it is lost.
+        let lost = wanted > self.store.kept && wanted < self.store.base;
+        if lost { Ok(self.store.base) } else { Ok(wanted.max(self.store.db()?.floor(resource)?)) }
     }
 
     /// The objects of a resource in a namespace (in all, if empty) as they were at a revision, in key order, after a path if one is given. It
@@ -302,9 +304,7 @@ impl Log {
 
     fn at(&self, resource: &Resource, revision: Revision) -> Result<Arc<Db>, LogError> {
         let db = self.store.db()?;
-        // Between two epochs there was something once, and it is lost.
-        let lost = revision > self.store.kept && revision < self.store.base;
-        let oldest = if lost { self.store.base } else { db.floor(resource)? };
+        let oldest = self.past_from(resource, revision)?;
         if revision < oldest {
             return Err(LogError::Expired { revision, oldest });
         }
