@@ -2,6 +2,7 @@
 
 pub mod apart;
 pub mod cluster;
+pub mod collector;
 pub mod image;
 pub mod kubectl;
 pub mod ledger;
