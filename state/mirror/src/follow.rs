@@ -174,3 +174,6 @@ async fn snapshot(bus: &Bus) -> Result<(Position, Vec<(Key, Object)>), ReadError
     }
     Ok((snapshot.position(), objects))
 }
+
+#[cfg(test)]
+mod tests;
