@@ -74,10 +74,10 @@ pub(super) fn faults(ctx: &Context<'_>, request: &Value, old: &Value) -> Vec<Fie
     let mut errors = Vec::new();
     let path = Path::new("status").child("certificate");
     let (now, before) = (text(request, "/status/certificate"), text(old, "/status/certificate"));
-    if ctx.request.subresource == "status" {
-        if let Err(fault) = certificate(now) {
-            errors.push(FieldError::invalid(&path, "<certificate data>", &fault));
-        }
+    if ctx.request.subresource == "status"
+        && let Err(fault) = certificate(now)
+    {
+        errors.push(FieldError::invalid(&path, "<certificate data>", &fault));
     }
     errors.extend(removed(request, old));
     if now != before && !before.is_empty() {

@@ -33,11 +33,11 @@ pub(crate) fn schema(errors: &mut Errors, object: &Value) {
             "only the schema named 'exempt' may have matchingPrecedence 1",
         ));
     }
-    if let Some(method) = spec.get("distinguisherMethod").filter(|m| !m.is_null()) {
-        if !["ByNamespace", "ByUser"].contains(&method.text("type")) {
-            let at = path.child("distinguisherMethod").child("type");
-            unsupported(errors, &at, &print::internal(method, &[("Type", "type", "\"\"")]), &["ByNamespace", "ByUser"]);
-        }
+    let method = spec.at("distinguisherMethod");
+    let methods = ["ByNamespace", "ByUser"];
+    if !method.is_null() && !methods.contains(&method.text("type")) {
+        let at = path.child("distinguisherMethod").child("type");
+        unsupported(errors, &at, &print::internal(method, &[("Type", "type", "\"\"")]), &methods);
     }
     let level = spec.at("priorityLevelConfiguration").text("name");
     let at = path.child("priorityLevelConfiguration").child("name");
