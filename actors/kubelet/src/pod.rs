@@ -351,7 +351,7 @@ fn next_backoff(memory: &mut Memory, name: &str, failed: Timestamp) {
 }
 
 /// What a panic in one of a worker's tasks leads to.
-pub(crate) fn broken(worker: &ActorRef<Message>) -> impl FnOnce(String) + Send + 'static {
+fn broken(worker: &ActorRef<Message>) -> impl FnOnce(String) + Send + 'static {
     let worker = worker.clone();
     // A worker that is gone needs no end.
     move |panic| drop(worker.send_message(Message::Broken(panic)))

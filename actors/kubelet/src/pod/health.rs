@@ -3,7 +3,7 @@
 use cox_kit::Feed;
 use cox_runtime::ContainerId;
 
-use super::{Operation, State};
+use super::{Message, Operation, State, broken};
 use crate::model::{ContainerView, Health};
 use crate::probes::tracker::Kind;
 use crate::probes::watch::{Probed, Prober};
@@ -31,8 +31,12 @@ impl<F: Feed> State<F> {
             }
             let ip = self.sandbox.as_ref().and_then(|s| s.ips.first()).map(ToString::to_string);
             let ip = ip.or_else(|| self.context.config.node_ips.first().cloned()).unwrap_or_default();
-            let (id, probed) = (view.id.clone(), Probed { started: health.started, ip, view });
-            let prober = Prober::start(&self.context, &self.pod, member, probed, (&self.scope, &self.myself));
+            let (id, worker, of) = (view.id.clone(), self.myself.clone(), view.id.clone());
+            // A worker that is gone has no use for the verdict.
+            let verdict = move |kind, good| drop(worker.send_message(Message::Probed(of.clone(), kind, good)));
+            let probed = Probed { started: health.started, ip, view, verdict: Box::new(verdict) };
+            let panicked = broken(&self.myself);
+            let prober = Prober::start(&self.context, &self.pod, member, probed, &self.scope, panicked);
             self.probers.insert(id, prober);
         }
     }

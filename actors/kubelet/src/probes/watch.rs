@@ -7,13 +7,11 @@ use cox_kit::{Feed, Scope, Task};
 use cox_runtime::{ContainerId, ContainerState};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
-use ractor::ActorRef;
 
 use super::run::{Action, ask};
 use super::tracker::{Kind, Rhythm, Tracker};
 use crate::model::{ContainerView, time};
 use crate::node::Context;
-use crate::pod::{Message, broken};
 use crate::spec::names::Member;
 
 /// The probes of one running container; dropped, they end.
@@ -27,6 +25,8 @@ pub struct Probed {
     pub ip: String,
     /// Its startup probe has succeeded already.
     pub started: bool,
+    /// Hears of verdicts that have changed.
+    pub verdict: Box<dyn Fn(Kind, bool) + Send + Sync>,
 }
 
 struct Asking<F> {
@@ -37,17 +37,18 @@ struct Asking<F> {
     id: ContainerId,
     ip: String,
     started_at: Timestamp,
-    worker: ActorRef<Message>,
+    verdict: Box<dyn Fn(Kind, bool) + Send + Sync>,
 }
 
 impl Prober {
-    /// Starts the probes, as a task of the worker at `scope`. The startup probe (if it has not succeeded yet) holds up the others.
+    /// Starts the probes, as a task of the actor at `scope`. The startup probe (if it has not succeeded yet) holds up the others.
     pub fn start<F: Feed>(
         context: &Context<F>,
         pod: &Arc<Pod>,
         member: &Member,
         probed: Probed,
-        (scope, worker): (&Scope, &ActorRef<Message>),
+        scope: &Scope,
+        panicked: impl FnOnce(String) + Send + 'static,
     ) -> Self {
         let container = member.container.clone();
         let started_at = match probed.view.state {
@@ -63,9 +64,9 @@ impl Prober {
             id: probed.view.id,
             ip: probed.ip,
             started_at,
-            worker: worker.clone(),
+            verdict: probed.verdict,
         };
-        Prober(Task::start(scope, &name, async move { asking.all(probed.started).await }, broken(worker)))
+        Prober(Task::start(scope, &name, async move { asking.all(probed.started).await }, panicked))
     }
 }
 
@@ -110,8 +111,7 @@ impl<F: Feed> Asking<F> {
                 self.context.tell(&self.pod, &self.field_path, true, "Unhealthy", text);
             }
             let Some(verdict) = tracker.answer(good) else { continue };
-            // A worker that is gone has no use for the verdict.
-            let _ = self.worker.send_message(Message::Probed(self.id.clone(), kind, verdict));
+            (self.verdict)(kind, verdict);
             if once && verdict {
                 return true;
             }
