@@ -120,7 +120,7 @@ impl Up {
     pub fn parts(&self) -> Vec<Part> {
         let node = |part: &Part| matches!(part, Part::Kubelet | Part::Proxy);
         let all = Part::value_variants().iter().copied();
-        all.filter(|part| !self.without.contains(part) && !(self.no_node && node(part))).collect()
+        all.filter(|part| !(self.without.contains(part) || self.no_node && node(part))).collect()
     }
 }
 
