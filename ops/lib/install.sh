@@ -126,9 +126,12 @@ install_rust() {
             if version_at_least "$(candidate "cargo$kind")" "$wanted"; then
                 missing+=("cargo$kind" "rustc$kind")
                 install_packages
-                return
+                break
             fi
         done
+        # Another one may stand before Debian's in PATH.
+        found=$(found_rust)
+        if version_at_least "$found" "$wanted"; then return; fi
     fi
     fail "Rust $wanted or newer is needed${found:+, and this is $found}: install it from https://rustup.rs and try again"
 }
