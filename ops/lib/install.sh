@@ -119,7 +119,7 @@ install_rust() {
     wanted=$(wanted_rust)
     found=$(found_rust)
     if version_at_least "$found" "$wanted"; then return; fi
-    if command -v rustup >/dev/null; then fail "Rust $wanted or newer is needed, and this is $found: run 'rustup update stable'"; fi
+    if command -v rustup >/dev/null; then fail "Rust $wanted or newer is needed${found:+, and this is $found}: run 'rustup update stable'"; fi
     if command -v apt-get >/dev/null; then
         [ "$(id -u)" != 0 ] || refresh_packages
         for kind in '' -web; do
