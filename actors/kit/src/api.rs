@@ -85,10 +85,10 @@ impl Api {
         self.notes.as_ref()
     }
 
-    /// Takes a note; it is written within a second or so, by the recorder's worker.
-    pub fn record(&self, note: Note) {
+    /// Takes a note of what the why led to; it is written within a second or so, by the recorder's worker.
+    pub fn record(&self, note: Note, why: &Why) {
         if let Some(notes) = &self.notes {
-            notes.lock().note(note, crate::clock::now());
+            notes.lock().note(note, why.for_later(), crate::clock::now());
         }
     }
 
@@ -104,7 +104,7 @@ impl Api {
             let mut places = Vec::with_capacity(group.len());
             for (offset, command) in group.iter().enumerate() {
                 if let Command::Record(note) = command {
-                    self.record(note.clone());
+                    self.record(note.clone(), why);
                     continue;
                 }
                 let failed = |status| Failed { index: index + offset, status, revision: done.revision };
@@ -143,7 +143,7 @@ impl Api {
                 .iter()
                 .map(|(command, why)| match command {
                     Command::Record(note) => {
-                        self.record(note.clone());
+                        self.record(note.clone(), why);
                         Ok(None)
                     }
                     command => self.request(command, why).map(Some),

@@ -107,6 +107,7 @@ struct Shell<R, F> {
 struct Attempt {
     key: Key,
     commands: Vec<Command>,
+    why: Why,
     result: Result<(), Failed>,
 }
 
@@ -176,7 +177,7 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
         }
     }
 
-    fn settle(&mut self, Attempt { key, commands, result }: Attempt) {
+    fn settle(&mut self, Attempt { key, commands, why, result }: Attempt) {
         let now = self.started.elapsed();
         let Err(Failed { index, status, .. }) = result else {
             self.queue.finish(&key, now, Outcome::Done);
@@ -189,7 +190,7 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
             let view = View::new(&self.feed, &self.cache);
             let core = &mut self.core;
             let notes = catch_unwind(AssertUnwindSafe(|| core.refused(view, &key, command, &status)));
-            notes.unwrap_or_default().into_iter().for_each(|note| self.api.record(note));
+            notes.unwrap_or_default().into_iter().for_each(|note| self.api.record(note, &why));
         }
         self.queue.finish(&key, now, Outcome::Failed);
     }
@@ -205,7 +206,7 @@ async fn execute<F: Feed>(api: Api, feed: F, key: Key, commands: Vec<Command>, w
     if written > 0 && !feed.wait_for(written, OWN_WRITE).await {
         tracing::warn!(%key, written, "the mirror does not show our own write yet");
     }
-    Attempt { key, commands, result: result.map(|_| ()) }
+    Attempt { key, commands, why, result: result.map(|_| ()) }
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

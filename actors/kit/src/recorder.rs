@@ -14,6 +14,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::why::Why;
+
 /// How long notes are gathered before they are written.
 pub const GATHER: Duration = Duration::from_secs(1);
 /// How long a series is remembered after its last note.
@@ -111,6 +113,13 @@ struct Series {
     resource_version: String,
 }
 
+/// A series that waits to be written: since it was last written, these led to it.
+struct Due {
+    at: Timestamp,
+    key: SeriesKey,
+    why: Why,
+}
+
 /// A write that is due.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
@@ -133,7 +142,7 @@ pub enum Write {
 pub struct Aggregator {
     reporter: Reporter,
     series: HashMap<SeriesKey, Series>,
-    due: Vec<(Timestamp, SeriesKey)>,
+    due: Vec<Due>,
     names: Names,
 }
 
@@ -143,8 +152,8 @@ impl Aggregator {
         Aggregator { reporter, series: HashMap::new(), due: Vec::new(), names: Names::default() }
     }
 
-    /// Takes a note.
-    pub fn note(&mut self, note: Note, now: Timestamp) {
+    /// Takes a note, with what led to it. It becomes the cause of the Event; of repetitions that are one write the newest comes first.
+    pub fn note(&mut self, note: Note, why: Why, now: Timestamp) {
         self.forget(now);
         let Note { mut about, severity, reason, mut message } = note;
         let resource_version = std::mem::take(&mut about.resource_version);
@@ -162,22 +171,23 @@ impl Aggregator {
         series.last = now;
         series.count += 1;
         series.resource_version = resource_version;
-        if !self.due.iter().any(|(_, waiting)| *waiting == key) {
-            self.due.push((now + GATHER, key));
+        match self.due.iter_mut().find(|due| due.key == key) {
+            Some(due) => due.why = why.and(due.why.clone()),
+            None => self.due.push(Due { at: now + GATHER, key, why }),
         }
     }
 
     /// When the next write is due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.iter().map(|(at, _)| *at).min()
+        self.due.iter().map(|due| due.at).min()
     }
 
-    /// Takes the writes that are due, in the order of their first notes.
-    pub fn take_due(&mut self, now: Timestamp) -> Vec<Write> {
-        let (due, later) = std::mem::take(&mut self.due).into_iter().partition(|(at, _)| *at <= now);
+    /// Takes the writes that are due, each with what led to it, in the order of their first notes.
+    pub fn take_due(&mut self, now: Timestamp) -> Vec<(Write, Why)> {
+        let (due, later): (Vec<Due>, Vec<Due>) =
+            std::mem::take(&mut self.due).into_iter().partition(|due| due.at <= now);
         self.due = later;
-        let due: Vec<(Timestamp, SeriesKey)> = due;
-        due.into_iter().filter_map(|(_, key)| self.write(&key)).collect()
+        due.into_iter().filter_map(|due| Some((self.write(&due.key)?, due.why))).collect()
     }
 
     fn write(&mut self, key: &SeriesKey) -> Option<Write> {
@@ -201,7 +211,7 @@ impl Aggregator {
         if self.series.len() < MAX_SERIES {
             return;
         }
-        let waiting: Vec<SeriesKey> = self.due.iter().map(|(_, key)| key.clone()).collect();
+        let waiting: Vec<SeriesKey> = self.due.iter().map(|due| due.key.clone()).collect();
         self.series.retain(|key, s| now.duration_since(s.last) < SERIES || waiting.contains(key));
         if self.series.len() >= MAX_SERIES {
             self.series.retain(|key, _| waiting.contains(key));

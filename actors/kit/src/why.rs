@@ -79,11 +79,9 @@ impl Why {
             why.correlation = why.correlation.or_else(|| reason.cause.as_ref()?.correlation);
             if let Some(cause) = &reason.cause
                 && let Some(traceparent) = reason.traceparent()
+                && !why.traces.iter().any(|known| is_of_trace(known, traceparent))
             {
-                let mut known = why.traces.iter().filter_map(|cause| cause.traceparent.as_deref());
-                if !known.any(|known| trace::is_same_trace(known, traceparent)) {
-                    why.traces.push(cause.clone());
-                }
+                why.traces.push(cause.clone());
             }
             match why.trigger {
                 None => why.trigger = Some(reason.trigger),
@@ -105,6 +103,37 @@ impl Why {
         let span = trace::under(span(), traces.next());
         traces.for_each(|other| trace::link(&span, other));
         self.span = span;
+        self
+    }
+
+    /// The same for something that is told later, when the span is over: that goes on with its trace, and keeps no span open.
+    pub(crate) fn for_later(&self) -> Self {
+        let mut why = Why { span: Span::none(), ..self.clone() };
+        if let Some(own) = self.traceparent() {
+            why.traces.retain(|cause| !is_of_trace(cause, &own));
+            why.traces.insert(0, Arc::new(Cause { traceparent: Some(own), ..Cause::default() }));
+        }
+        why
+    }
+
+    /// This and what led to the same before it, as one: the newest stays first.
+    #[must_use]
+    pub(crate) fn and(mut self, older: Why) -> Self {
+        self.observed = self.observed.max(older.observed);
+        self.correlation = self.correlation.or(older.correlation);
+        for trigger in older.trigger.into_iter().chain(older.folded) {
+            if self.trigger.as_ref() != Some(&trigger) && !self.folded.contains(&trigger) {
+                self.folded.push(trigger);
+            }
+        }
+        self.folded.truncate(Cause::MAX_FOLDED);
+        for cause in older.traces {
+            let traceparent = cause.traceparent.as_deref().unwrap_or_default();
+            if !self.traces.iter().any(|known| is_of_trace(known, traceparent)) {
+                self.traces.push(cause);
+            }
+        }
+        self.traces.truncate(1 + Cause::MAX_FOLDED);
         self
     }
 
@@ -138,6 +167,10 @@ impl Why {
         let received = self.traces.first().and_then(|cause| cause.traceparent.as_deref());
         trace::carries(&self.span, received)
     }
+}
+
+fn is_of_trace(cause: &Cause, traceparent: &str) -> bool {
+    cause.traceparent.as_deref().is_some_and(|own| trace::is_same_trace(own, traceparent))
 }
 
 #[cfg(test)]

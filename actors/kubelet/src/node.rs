@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cox_kit::recorder::{About, Note};
 use cox_kit::view::ParseCache;
-use cox_kit::{Api, Feed, View};
+use cox_kit::{Api, Feed, View, Why};
 use cox_runtime::Runtime;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 
@@ -78,8 +78,16 @@ impl<F: Feed> Context<F> {
         NamespaceSources { context: self, namespace }
     }
 
-    /// Notes something about a pod; `field_path` names a container of it, or is empty.
-    pub fn tell(&self, pod: &Pod, field_path: &str, warning: bool, reason: &str, message: impl Into<String>) {
+    /// Notes something about a pod that the why led to; `field_path` names a container of it, or is empty.
+    pub fn tell(
+        &self,
+        why: &Why,
+        pod: &Pod,
+        field_path: &str,
+        warning: bool,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         let meta = &pod.metadata;
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let about = About {
@@ -92,7 +100,7 @@ impl<F: Feed> Context<F> {
             field_path: field_path.to_owned(),
         };
         let note = if warning { Note::warning(about, reason, message) } else { Note::normal(about, reason, message) };
-        self.api.record(note);
+        self.api.record(note, why);
     }
 }
 

@@ -306,7 +306,8 @@ impl<F: Feed> State<F> {
             return Duration::try_from(left).ok();
         }
         let message = "Pod was active on the node longer than the specified deadline".to_owned();
-        self.context.tell(&self.pod, "", false, "DeadlineExceeded", message.clone());
+        let why = self.why();
+        self.context.tell(&why, &self.pod, "", false, "DeadlineExceeded", message.clone());
         self.memory.verdict = Some(Verdict { reason: "DeadlineExceeded".to_owned(), message });
         None
     }
@@ -321,7 +322,8 @@ impl<F: Feed> State<F> {
             if entered && waiting.reason == "CrashLoopBackOff" {
                 let message = format!("Back-off restarting failed container {name} in pod {}", pod_id(&self.pod));
                 let path = self.field_path(name);
-                self.context.tell(&self.pod, &path, true, "BackOff", message);
+                let why = self.why();
+                self.context.tell(&why, &self.pod, &path, true, "BackOff", message);
             }
             self.memory.waiting.insert(name.clone(), waiting.clone());
         }

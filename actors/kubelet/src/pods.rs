@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cox_kit::feed::Change;
 use cox_kit::supervise::{Child, State as TreeState};
-use cox_kit::{Feed, Reason, Scope, Task};
+use cox_kit::{Feed, Reason, Scope, Task, Why};
 use cox_objects::{Key, Resource};
 use cox_runtime::Event;
 use k8s_openapi::api::core::v1::Pod;
@@ -240,7 +240,8 @@ impl<F: Feed> State<F> {
         let others = self.others(&uid);
         let rejected = admit::admit(&pod, &others, &self.context);
         if let Some(verdict) = &rejected {
-            self.context.tell(&pod, "", true, &verdict.reason, verdict.message.clone());
+            let why = Why::of([reason.clone()], self.context.feed.revision());
+            self.context.tell(&why, &pod, "", true, &verdict.reason, verdict.message.clone());
         }
         let key = Key::new(Resource::PODS, &namespace, &name);
         let scope = self.scope.child(&format!("{namespace}.{name}"));

@@ -65,6 +65,7 @@ struct Shell<F> {
 struct Written {
     pod: Arc<Pod>,
     bound: Option<Arc<str>>,
+    why: Why,
     result: Result<(), Status>,
 }
 
@@ -131,14 +132,14 @@ impl<F: Feed> Shell<F> {
 
     fn settle(&mut self, written: Vec<Written>) {
         let now = self.started.elapsed();
-        for Written { pod, bound, result } in written {
+        for Written { pod, bound, why, result } in written {
             if let Err(status) = &result {
                 tracing::debug!(pod = %pod.key, %status, "what was decided was not written");
             }
             match bound {
                 Some(node) => {
                     if result.is_ok() {
-                        self.api.record(commands::bound(&pod, &node));
+                        self.api.record(commands::bound(&pod, &node), &why);
                     }
                     self.planner.settle_binding(&pod, result.is_ok(), &Reason::timer("binding"), now);
                 }
@@ -165,22 +166,22 @@ async fn write<F: Feed>(api: Api, feed: F, batch: Vec<(Attempt, Why)>) -> Vec<Wr
     for (attempt, why) in batch {
         match attempt.step {
             Step::Bind { pod, node } => {
-                together.push((commands::bind(&pod, &node), why));
-                of.push((pod, Some(node)));
+                together.push((commands::bind(&pod, &node), why.clone()));
+                of.push((pod, Some(node), why));
             }
             Step::Tell { pod, message, nominate, victims } => {
-                api.record(commands::failed(&pod, &message));
+                api.record(commands::failed(&pod, &message), &why);
                 let stored = feed.get(&pod.key);
                 let nominated = nominate.as_ref().map(Option::as_ref);
                 let say = stored.and_then(|s| commands::unschedulable(&s, &pod, &message, nominated, clock::now()));
                 match (victims.is_empty(), say) {
-                    (true, None) => written.push(Written { pod, bound: None, result: Ok(()) }),
+                    (true, None) => written.push(Written { pod, bound: None, why, result: Ok(()) }),
                     (true, Some(say)) => {
-                        conditions.push((say, why));
-                        told.push((pod, None));
+                        conditions.push((say, why.clone()));
+                        told.push((pod, None, why));
                     }
                     (false, say) => {
-                        written.push(make_room(&api, &feed, pod, nominate.flatten(), victims, say, &why).await)
+                        written.push(make_room(&api, &feed, pod, nominate.flatten(), victims, say, why).await)
                     }
                 }
             }
@@ -189,9 +190,10 @@ async fn write<F: Feed>(api: Api, feed: F, batch: Vec<(Attempt, Why)>) -> Vec<Wr
     together.append(&mut conditions);
     of.append(&mut told);
     let results = api.run_each(&together).await;
-    written.extend(of.into_iter().zip(results).map(|((pod, bound), result)| Written {
+    written.extend(of.into_iter().zip(results).map(|((pod, bound, why), result)| Written {
         pod,
         bound,
+        why,
         result: result.map(drop),
     }));
     written
@@ -205,17 +207,17 @@ async fn make_room<F: Feed>(
     node: Option<Arc<str>>,
     victims: Vec<Arc<Pod>>,
     say: Option<Command>,
-    why: &Why,
+    why: Why,
 ) -> Written {
     let going =
         victims.iter().filter_map(|victim| Some(commands::evict(&feed.get(&victim.key)?, victim, clock::now())));
     let run: Vec<Command> = going.flatten().chain(say).collect();
-    let result = api.run(&run, why).await;
+    let result = api.run(&run, &why).await;
     let node = node.or_else(|| pod.nominated.clone()).unwrap_or_default();
     if result.is_ok() {
-        victims.iter().for_each(|victim| api.record(commands::preempted(victim, &pod, &node)));
+        victims.iter().for_each(|victim| api.record(commands::preempted(victim, &pod, &node), &why));
     }
-    Written { pod, bound: None, result: result.map(drop).map_err(|failed| failed.status) }
+    Written { pod, bound: None, why, result: result.map(drop).map_err(|failed| failed.status) }
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

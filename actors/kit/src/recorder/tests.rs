@@ -1,6 +1,11 @@
 //! Notes become as few Events as they can.
 
+use std::sync::Arc;
+
+use cox_objects::{Cause, Epoch, Position, RequestId, Trigger};
+
 use super::*;
+use crate::why::Reason;
 
 fn note(message: &str) -> Note {
     let about = About {
@@ -19,6 +24,20 @@ fn aggregator() -> Aggregator {
     Aggregator::new(Reporter { component: "kubelet".into(), host: "n1".into() })
 }
 
+/// A decision about the change with this revision.
+fn because(revision: u64) -> Why {
+    let cause = Cause { correlation: Some(RequestId(revision.into())), ..Cause::default() };
+    let trigger = Trigger::Event(Position { epoch: Epoch(1), revision });
+    Why::of([Reason { trigger, cause: Some(Arc::new(cause)) }], revision + 1)
+}
+
+fn revision(trigger: &Trigger) -> u64 {
+    match trigger {
+        Trigger::Event(position) => position.revision,
+        Trigger::Timer(name) => panic!("{name}"),
+    }
+}
+
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(1_700_000_000_000 + ms).unwrap()
 }
@@ -26,12 +45,12 @@ fn at(ms: i64) -> Timestamp {
 #[test]
 fn repetitions_within_the_gathering_time_are_one_write() {
     let mut events = aggregator();
-    events.note(note("a"), at(0));
-    events.note(note("a"), at(500));
-    events.note(note("b"), at(600));
+    events.note(note("a"), because(1), at(0));
+    events.note(note("a"), because(1), at(500));
+    events.note(note("b"), because(1), at(600));
     assert!(events.take_due(at(999)).is_empty());
     let writes = events.take_due(at(1000));
-    let [Write::Create(event)] = writes.as_slice() else { panic!("{writes:?}") };
+    let [(Write::Create(event), _)] = writes.as_slice() else { panic!("{writes:?}") };
     assert_eq!((event["count"].as_u64(), event["message"].as_str()), (Some(2), Some("a")));
     assert_eq!(event["source"], json!({"component": "kubelet", "host": "n1"}));
     assert!(event["involvedObject"].get("fieldPath").is_none());
@@ -42,12 +61,12 @@ fn repetitions_within_the_gathering_time_are_one_write() {
 #[test]
 fn later_repetitions_raise_the_count_of_the_same_event() {
     let mut events = aggregator();
-    events.note(note("a"), at(0));
+    events.note(note("a"), because(1), at(0));
     let writes = events.take_due(at(1000));
-    let [Write::Create(first)] = writes.as_slice() else { panic!("{writes:?}") };
-    events.note(note("a"), at(60_000));
+    let [(Write::Create(first), _)] = writes.as_slice() else { panic!("{writes:?}") };
+    events.note(note("a"), because(1), at(60_000));
     let writes = events.take_due(at(61_000));
-    let [Write::Repeat { namespace, name, patch, instead }] = writes.as_slice() else { panic!("{writes:?}") };
+    let [(Write::Repeat { namespace, name, patch, instead }, _)] = writes.as_slice() else { panic!("{writes:?}") };
     assert_eq!((namespace.as_str(), Some(name.as_str())), ("ns", first["metadata"]["name"].as_str()));
     assert_eq!(patch["count"], 2);
     assert_eq!(instead["firstTimestamp"], first["firstTimestamp"]);
@@ -56,9 +75,9 @@ fn later_repetitions_raise_the_count_of_the_same_event() {
 #[test]
 fn long_messages_are_cut_at_a_character() {
     let mut events = aggregator();
-    events.note(note(&"é".repeat(600)), at(0));
+    events.note(note(&"é".repeat(600)), because(1), at(0));
     let writes = events.take_due(at(1000));
-    let [Write::Create(event)] = writes.as_slice() else { panic!("{writes:?}") };
+    let [(Write::Create(event), _)] = writes.as_slice() else { panic!("{writes:?}") };
     assert_eq!(event["message"].as_str().unwrap().len(), 1024);
 }
 
@@ -66,7 +85,7 @@ fn long_messages_are_cut_at_a_character() {
 fn memory_is_bounded() {
     let mut events = aggregator();
     for i in 0..(MAX_SERIES as i64 * 3) {
-        events.note(note(&i.to_string()), at(i));
+        events.note(note(&i.to_string()), because(1), at(i));
         events.take_due(at(i + 2000));
     }
     assert!(events.series.len() <= MAX_SERIES);
@@ -76,12 +95,43 @@ fn memory_is_bounded() {
 fn events_of_the_same_moment_are_listed_in_their_order() {
     let mut events = aggregator();
     let said: Vec<String> = (0..50).map(|n| format!("step {n}")).collect();
-    said.iter().for_each(|message| events.note(note(message), at(0)));
-    let written = events.take_due(at(1000)).into_iter().map(|write| match write {
+    said.iter().for_each(|message| events.note(note(message), because(1), at(0)));
+    let written = events.take_due(at(1000)).into_iter().map(|(write, _)| match write {
         Write::Create(event) => (event["metadata"]["name"].to_string(), event["message"].as_str().unwrap().to_owned()),
         repeat => panic!("{repeat:?}"),
     });
     // Lists are in the order of names.
     let listed: std::collections::BTreeMap<String, String> = written.collect();
     assert_eq!(listed.into_values().collect::<Vec<_>>(), said);
+}
+
+/// Trigger, folded ones, what was observed, and the chain.
+type Told = (Option<u64>, Vec<u64>, u64, Option<RequestId>);
+
+#[test]
+fn an_event_is_caused_by_what_it_tells_of_the_newest_first() {
+    let mut events = aggregator();
+    events.note(note("a"), because(1), at(0));
+    events.note(note("b"), because(2), at(0));
+    for revision in [3, 3, 4] {
+        events.note(note("a"), because(revision), at(500));
+    }
+    let causes = |events: &mut Aggregator, now| -> Vec<Told> {
+        let due = events.take_due(now).into_iter();
+        let cause = |why: Why| {
+            let folded = why.folded().iter().map(revision).collect();
+            (why.trigger().map(revision), folded, why.observed(), why.correlation())
+        };
+        due.map(|(_, why)| cause(why)).collect()
+    };
+    assert_eq!(
+        causes(&mut events, at(1000)),
+        [(Some(4), vec![3, 1], 5, Some(RequestId(4))), (Some(2), vec![], 3, Some(RequestId(2)))]
+    );
+    // What was written is no cause of what comes later.
+    events.note(note("a"), because(9), at(2000));
+    assert_eq!(causes(&mut events, at(3000)), [(Some(9), vec![], 10, Some(RequestId(9)))]);
+    (10..100).for_each(|revision| events.note(note("a"), because(revision), at(4000)));
+    let many = causes(&mut events, at(5000));
+    assert_eq!((many[0].0, many[0].1.len()), (Some(99), Cause::MAX_FOLDED));
 }

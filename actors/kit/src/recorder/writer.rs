@@ -29,8 +29,8 @@ pub fn recorder(api: Api) -> Child {
                 // The last turn writes also what would have been gathered a little longer.
                 let until = if ending { now + GATHER } else { now };
                 let due = notes.lock().take_due(until);
-                for write in due {
-                    match run(&api, write).await {
+                for (write, why) in due {
+                    match run(&api, write, &why).await {
                         Ok(()) => {}
                         // What the note is about goes away with its namespace.
                         Err(failed) if matches!(failed.status.code, 403 | 404) => {
@@ -45,14 +45,13 @@ pub fn recorder(api: Api) -> Child {
     })
 }
 
-async fn run(api: &Api, write: Write) -> Result<(), crate::api::Failed> {
-    let why = Why::timer("events", 0);
+async fn run(api: &Api, write: Write, why: &Why) -> Result<(), crate::api::Failed> {
     match write {
-        Write::Create(event) => api.run(&[Command::Create(event)], &why).await?,
+        Write::Create(event) => api.run(&[Command::Create(event)], why).await?,
         Write::Repeat { namespace, name, patch, instead } => {
             let key = Key::new(Resource::EVENTS, &namespace, &name);
-            match api.run(&[Command::Patch { key, subresource: "", patch }], &why).await {
-                Err(failed) if failed.status.code == 404 => api.run(&[Command::Create(instead)], &why).await?,
+            match api.run(&[Command::Patch { key, subresource: "", patch }], why).await {
+                Err(failed) if failed.status.code == 404 => api.run(&[Command::Create(instead)], why).await?,
                 other => other?,
             }
         }

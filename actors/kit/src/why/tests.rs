@@ -47,3 +47,16 @@ fn each_trace_that_led_here_is_known_once() {
     let traces: Vec<_> = why.traces.iter().filter_map(|cause| cause.traceparent.as_deref()).collect();
     assert_eq!(traces, [TRACE, &other]);
 }
+
+#[test]
+fn what_is_told_later_goes_on_with_the_newest_trace() {
+    let other = TRACE.replace("4bf9", "4bfa");
+    let older = Why::of([event(3, 7, Some(&other))], 4);
+    let newer = Why::of([Reason::timer("backoff")], 9).for_later();
+    let both = newer.and(older.for_later());
+    assert_eq!((both.trigger(), both.observed()), (Some(&Trigger::Timer("backoff".to_owned())), 9));
+    assert_eq!((both.correlation(), both.traceparent().as_deref()), (Some(RequestId(7)), Some(other.as_str())));
+    let newest = Why::of([event(10, 8, Some(TRACE))], 11).for_later().and(both);
+    assert_eq!((newest.correlation(), newest.traceparent().as_deref()), (Some(RequestId(8)), Some(TRACE)));
+    assert_eq!(newest.folded().len(), 2);
+}

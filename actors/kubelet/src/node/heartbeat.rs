@@ -31,7 +31,8 @@ pub fn status_keeper<F: Feed>(context: Context<F>) -> Child {
         async move {
             let mut written = tokio::time::Instant::now();
             let mut first = true;
-            tell(&context, "Starting", "Starting kubelet.");
+            let why = Why::timer("start", context.feed.revision());
+            tell(&context, &why, "Starting", "Starting kubelet.");
             loop {
                 let wait = match update(&context, first || written.elapsed() > STATUS_PERIOD).await {
                     Ok(wrote) => {
@@ -87,7 +88,7 @@ async fn update<F: Feed>(context: &Context<F>, due: bool) -> Result<bool, cox_ki
     }
     context.api.run(&[Command::patch_status(key, status)], &why).await?;
     if health.not_ready.is_none() && !known.as_deref().is_some_and(is_ready) {
-        tell(context, "NodeReady", &format!("Node {} status is now: NodeReady", config.node_name));
+        tell(context, &why, "NodeReady", &format!("Node {} status is now: NodeReady", config.node_name));
     }
     Ok(true)
 }
@@ -98,10 +99,10 @@ fn is_ready(node: &Node) -> bool {
 }
 
 /// Notes something about the node itself.
-fn tell<F: Feed>(context: &Context<F>, reason: &str, message: &str) {
+fn tell<F: Feed>(context: &Context<F>, why: &Why, reason: &str, message: &str) {
     let name = context.config.node_name.clone();
     let about = About { api_version: "v1".to_owned(), kind: "Node".to_owned(), name, ..About::default() };
-    context.api.record(Note::normal(about, reason, message));
+    context.api.record(Note::normal(about, reason, message), why);
 }
 
 /// Whether a status says what the Node says already, the times of heartbeats aside.

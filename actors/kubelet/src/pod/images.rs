@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
-use cox_kit::Feed;
+use cox_kit::{Feed, Why};
 use cox_runtime::{Image, ImageError, RegistryAuth};
 use k8s_openapi::api::core::v1::{Container, Pod, Secret};
 use serde_json::Value;
@@ -31,15 +31,18 @@ pub(super) struct Wanted<'a> {
     policy: Option<&'a str>,
     /// The container that events about it name; empty for one of a volume.
     field_path: String,
+    /// The decision for which it is needed.
+    why: &'a Why,
 }
 
 impl<'a> Wanted<'a> {
     /// What a container is made from.
-    pub(super) fn of(member: &'a Member) -> Self {
+    pub(super) fn of(member: &'a Member, why: &'a Why) -> Self {
         Wanted {
             reference: member.container.image.as_deref().unwrap_or_default(),
             policy: member.container.image_pull_policy.as_deref(),
             field_path: member.field_path(),
+            why,
         }
     }
 }
@@ -50,6 +53,7 @@ pub(super) async fn of_volumes<F: Feed>(
     pod: &Pod,
     container: &Container,
     before: Option<&Waiting>,
+    why: &Why,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut ids = BTreeMap::new();
     for volume in pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()) {
@@ -59,6 +63,7 @@ pub(super) async fn of_volumes<F: Feed>(
             reference: source.reference.as_deref().unwrap_or_default(),
             policy: source.pull_policy.as_deref(),
             field_path: String::new(),
+            why,
         };
         ids.insert(volume.name.clone(), ensure(context, pod, wanted, before).await?.id);
     }
@@ -69,10 +74,10 @@ pub(super) async fn of_volumes<F: Feed>(
 pub(super) async fn ensure<F: Feed>(
     context: &Context<F>,
     pod: &Pod,
-    Wanted { reference, policy, field_path: path }: Wanted<'_>,
+    Wanted { reference, policy, field_path: path, why }: Wanted<'_>,
     before: Option<&Waiting>,
 ) -> Result<Image, Failure> {
-    let tell = |warning, reason: &str, text: String| context.tell(pod, &path, warning, reason, text);
+    let tell = |warning, reason: &str, text: String| context.tell(why, pod, &path, warning, reason, text);
     let present = match context.runtime.resolve_image(reference).await {
         Ok(present) => present,
         Err(ImageError::BadName { name, reason }) => {

@@ -154,7 +154,8 @@ impl<F: Feed> State<F> {
         let waiting = self.memory.waiting.get(&name).cloned();
         let target = member.target.as_deref().and_then(|name| self.known().newest(name));
         let target = target.filter(|c| c.is_running()).map(|c| c.id.clone());
-        let job = start::Job { member, attempt, sandbox, target, places: self.places.clone(), waiting };
+        let job =
+            start::Job { member, attempt, sandbox, target, places: self.places.clone(), waiting, why: self.why() };
         let (context, pod) = (self.context.clone(), self.pod.clone());
         let work = async move { Finished::Started(start::run(&context, &pod, job).await) };
         self.spawn(Operation::Start(name), work);
@@ -165,8 +166,9 @@ impl<F: Feed> State<F> {
             // A slower stop is given up for this one.
             self.under_way.remove(&Operation::Stop(id.clone()));
         }
+        let why = self.why();
         if let Some(text) = tell {
-            self.context.tell(&self.pod, &self.field_path(name), false, "Killing", text);
+            self.context.tell(&why, &self.pod, &self.field_path(name), false, "Killing", text);
         }
         self.memory.stopping.insert(id.clone());
         if !self.is_ending() {
@@ -176,7 +178,7 @@ impl<F: Feed> State<F> {
         let ip = self.sandbox_ips().into_iter().next().unwrap_or_default();
         let (context, pod) = (self.context.clone(), self.pod.clone());
         self.spawn(Operation::Stop(id.clone()), async move {
-            Finished::Plain(stop::stop(&context, &pod, member, &id, &ip, grace).await)
+            Finished::Plain(stop::stop(&context, &pod, member, &id, &ip, grace, &why).await)
         });
     }
 

@@ -27,14 +27,16 @@ impl<F: Feed> State<F> {
             }
             (_, Finished::Volumes(Err(text))) => {
                 tracing::warn!(pod = %self.key(), error = text, "volumes are not in place");
-                self.context.tell(&self.pod, "", true, "FailedMount", text);
+                let why = self.why();
+                self.context.tell(&why, &self.pod, "", true, "FailedMount", text);
                 self.memory.not_before.insert(Retry::Volumes, now + RETRY);
             }
             (_, Finished::Sandbox(Ok(sandbox))) => self.sandbox = Some(sandbox),
             (_, Finished::Sandbox(Err(text))) => {
                 tracing::warn!(pod = %self.key(), error = text, "the sandbox was not made");
                 let text = format!("Failed to create pod sandbox: {text}");
-                self.context.tell(&self.pod, "", true, "FailedCreatePodSandBox", text);
+                let why = self.why();
+                self.context.tell(&why, &self.pod, "", true, "FailedCreatePodSandBox", text);
                 self.memory.not_before.insert(Retry::Sandbox, now + RETRY);
             }
             (Operation::Start(name), Finished::Started(Ok(()))) => {
@@ -53,7 +55,8 @@ impl<F: Feed> State<F> {
                 self.memory.not_before.insert(Retry::Delete, now + RETRY);
             }
             (_, Finished::Measured(Some(verdict))) => {
-                self.context.tell(&self.pod, "", true, &verdict.reason, verdict.message.clone());
+                let why = self.why();
+                self.context.tell(&why, &self.pod, "", true, &verdict.reason, verdict.message.clone());
                 self.memory.verdict.get_or_insert(verdict);
             }
             (Operation::Tell, Finished::Refused) => {

@@ -1,6 +1,6 @@
 //! Creates and starts a container: image, environment, mounts, then the runtime, then the hook after the start.
 
-use cox_kit::Feed;
+use cox_kit::{Feed, Why};
 use cox_runtime::{ContainerError, ContainerId};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{LifecycleHandler, Pod, Service};
@@ -28,6 +28,8 @@ pub(super) struct Job {
     pub places: Places,
     /// Why it waited until now.
     pub waiting: Option<Waiting>,
+    /// The decision that it is part of.
+    pub why: Why,
 }
 
 /// Why it does not run, and when to try again.
@@ -49,13 +51,13 @@ pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> R
     let member = &job.member;
     let own = &member.container;
     let path = member.field_path();
-    let tell = |warning, reason: &str, text: String| context.tell(pod, &path, warning, reason, text);
+    let tell = |warning, reason: &str, text: String| context.tell(&job.why, pod, &path, warning, reason, text);
     let refuse = |reason: &str, text: String| {
         tell(true, "Failed", format!("Error: {text}"));
         Failure::new(reason, text, RETRY)
     };
-    let image = images::ensure(context, pod, images::Wanted::of(member), job.waiting.as_ref()).await?;
-    let mounted = images::of_volumes(context, pod, own, job.waiting.as_ref()).await?;
+    let image = images::ensure(context, pod, images::Wanted::of(member, &job.why), job.waiting.as_ref()).await?;
+    let mounted = images::of_volumes(context, pod, own, job.waiting.as_ref(), &job.why).await?;
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let config_error = |text: String| refuse("CreateContainerConfigError", text);
     let ips: Vec<String> = match job.sandbox.ips.as_slice() {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cox_kit::Feed;
+use cox_kit::{Feed, Why};
 use cox_runtime::ContainerId;
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Pod};
 
@@ -34,6 +34,7 @@ pub(super) async fn stop<F: Feed>(
     id: &ContainerId,
     pod_ip: &str,
     grace: Duration,
+    why: &Why,
 ) -> Result<(), String> {
     let mut left = grace;
     let hook = member.as_ref().and_then(|m| m.container.lifecycle.as_ref()).and_then(|l| l.pre_stop.as_ref());
@@ -43,7 +44,7 @@ pub(super) async fn stop<F: Feed>(
         let started = Instant::now();
         let outcome = tokio::time::timeout(grace, self::hook(context, &member.container, hook, id, pod_ip)).await;
         if let Ok(Err(_)) = outcome {
-            context.tell(pod, &member.field_path(), true, "FailedPreStopHook", "PreStopHook failed");
+            context.tell(why, pod, &member.field_path(), true, "FailedPreStopHook", "PreStopHook failed");
         }
         left = grace.saturating_sub(started.elapsed()).max(LEAST_GRACE);
     }

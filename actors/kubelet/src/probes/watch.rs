@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cox_kit::{Feed, Scope, Task};
+use cox_kit::{Feed, Scope, Task, Why};
 use cox_runtime::{ContainerId, ContainerState};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
@@ -108,7 +108,8 @@ impl<F: Feed> Asking<F> {
             };
             if !good {
                 let text = format!("{} probe failed: {text}", kind.title());
-                self.context.tell(&self.pod, &self.field_path, true, "Unhealthy", text);
+                let why = Why::timer(kind.name(), self.context.feed.revision());
+                self.context.tell(&why, &self.pod, &self.field_path, true, "Unhealthy", text);
             }
             let Some(verdict) = tracker.answer(good) else { continue };
             (self.verdict)(kind, verdict);
