@@ -105,7 +105,14 @@ async fn nothing_is_lost_when_the_server_is_killed_under_load() {
 async fn what_reached_nobody_is_surely_not_done_and_what_was_not_answered_perhaps() {
     let cluster = Cluster::start().await;
     let scheduler = cluster.bus(Identity::Scheduler).await;
-    let error = scheduler.call(&request(1, Duration::from_millis(300))).await.unwrap_err();
+    // On a loaded machine the last question may still be on its way at the deadline, and then nothing is sure.
+    let mut error = scheduler.call(&request(1, Duration::from_millis(300))).await.unwrap_err();
+    for _ in 0..10 {
+        if error != CallError::PerhapsDone(Why::TimedOut) {
+            break;
+        }
+        error = scheduler.call(&request(1, Duration::from_millis(300))).await.unwrap_err();
+    }
     assert!(matches!(error, CallError::SurelyNotDone(Why::NobodyServes(_))), "{error}");
 
     let mut server = cluster.bus(Identity::Apiserver).await.serve_api().await.unwrap();
