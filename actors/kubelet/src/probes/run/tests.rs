@@ -1,3 +1,5 @@
+//! HTTP probes of servers that close the connection behind their answer, or without one.
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
