@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::Ipv4Net;
 
+use crate::restore::Moment;
+
 /// Coxswain: a container orchestrator that speaks the Kubernetes API. Every change is an event in one log, every component an actor on one bus.
 #[derive(Parser)]
 #[command(name = "cox", version, propagate_version = true, arg_required_else_help = true)]
@@ -36,6 +38,12 @@ pub enum Command {
     Status(Status),
     /// Let outside programs follow the cluster's events over NATS.
     Integrator(Integrator),
+    /// Copy a cluster, running or not, into a new folder: its log and its keys.
+    Backup(Backup),
+    /// Read the whole log of a stopped cluster, or of a backup, and check that nothing in it is damaged.
+    Verify(Verify),
+    /// Make a cluster from a backup, as it was then or at an earlier revision.
+    Restore(Restore),
     /// Measure a cluster's API: create, get, update, list and watch, in a namespace of its own.
     Bench(Bench),
 }
@@ -317,6 +325,42 @@ pub struct Status {
     pub json: bool,
     /// Where the cluster keeps its state.
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// Options of `cox backup`.
+#[derive(Args)]
+pub struct Backup {
+    /// Where the backup goes: a folder that is empty or not there. It holds the cluster's keys, so keep it as safe as the cluster.
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
+    /// Where the cluster keeps its state.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// Options of `cox verify`.
+#[derive(Args)]
+pub struct Verify {
+    /// A backup; the data directory if not given.
+    #[arg(value_name = "DIR")]
+    pub backup: Option<PathBuf>,
+    /// Where the cluster keeps its state; it must not run.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// Options of `cox restore`.
+#[derive(Args)]
+pub struct Restore {
+    /// The backup.
+    #[arg(value_name = "DIR")]
+    pub backup: PathBuf,
+    /// As it was at this revision or time (2027-01-31T08:00:00Z, or how long ago: 90m, 1h); as it was when the backup was made if not given.
+    #[arg(long, value_name = "REV|TIME")]
+    pub to: Option<Moment>,
+    /// Where the new cluster keeps its state: a folder that is empty or not there.
+    #[arg(long, value_name = "NEW", env = "COX_DATA_DIR")]
     pub data_dir: PathBuf,
 }
 

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, reason = "a binary has no interface; `pub` says what a module offers the others")]
 
 mod address;
+mod backup;
 mod bench;
 mod cli;
 mod cluster;
@@ -10,6 +11,7 @@ mod compose;
 mod control;
 mod credentials;
 mod events;
+mod folder;
 mod image;
 mod integrator;
 mod node;
@@ -17,11 +19,13 @@ mod operator;
 mod output;
 mod process;
 mod ready;
+mod restore;
 mod site;
 mod start;
 mod status;
 mod telemetry;
 mod up;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -89,6 +93,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Events(options) => events::run(options).await,
         Command::Status(options) => status::run(options).await,
         Command::Integrator(options) => integrator::run(options).await,
+        Command::Backup(options) => backup::run(options).await,
+        Command::Verify(options) => verify::run(&options),
+        Command::Restore(options) => restore::run(&options),
         Command::Bench(options) => bench::run(options).await,
     }
 }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod bootstrap;
+pub mod checkpoint;
 mod config;
 mod context;
 mod execute;

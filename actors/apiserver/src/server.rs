@@ -7,8 +7,8 @@ use cox_bus::publisher::PublishError;
 use cox_bus::{Bus, CallError, Publisher, SealingKey, serve_reads};
 use cox_kit::supervise::{ComponentError, worker};
 use cox_kit::{Running, Scope};
-use cox_log::{Log, OpenError};
-use cox_objects::{Kinds, Revision};
+use cox_log::{LEAP, Log, OpenError};
+use cox_objects::Kinds;
 
 use crate::bootstrap::{self, BootstrapError};
 use crate::config::Config;
@@ -16,7 +16,7 @@ use crate::execute::Executor;
 use crate::index::{Indexes, Shared};
 use crate::source::LogSource;
 use crate::state::stored::Stored;
-use crate::{expiry, integrators, readiness, requests};
+use crate::{checkpoint, expiry, integrators, readiness, requests};
 
 /// What an apiserver is made of.
 pub struct Deps {
@@ -96,21 +96,23 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
         worker("expiry", move |scope| expiry::run(executor.clone(), scope))
     };
     let integrators = {
-        let (bus, executor, dir, sealing) = (deps.bus.clone(), executor.clone(), deps.data_dir, deps.sealing);
+        let (bus, executor, dir, sealing) = (deps.bus.clone(), executor.clone(), deps.data_dir.clone(), deps.sealing);
         worker("integrators", move |scope| {
             integrators::serve(bus.clone(), executor.clone(), dir.clone(), sealing.clone(), scope)
         })
+    };
+    let checkpoint = {
+        let (bus, log, dir) = (deps.bus.clone(), log.clone(), deps.data_dir);
+        worker("checkpoint", move |scope| checkpoint::serve(bus.clone(), log.clone(), dir.clone(), scope))
     };
     let readiness = {
         let (bus, log) = (deps.bus, log.clone());
         worker("readiness", move |scope| readiness::serve(bus.clone(), log.clone(), scope))
     };
-    let running = Running::start(scope, vec![publisher, reads, requests, expiry, integrators, readiness]).await?;
+    let children = vec![publisher, reads, requests, expiry, integrators, checkpoint, readiness];
+    let running = Running::start(scope, children).await?;
     Ok(Apiserver { running, log })
 }
-
-/// How far past the newest revision that is known a new epoch begins: past every one that can have been given out.
-const LEAP: Revision = 1_000_000_000;
 
 /// Opens the log. If others have seen events of it that it does not have, the disk went back in time: then it goes on in a new epoch, past
 /// what they have seen, if that is wanted.

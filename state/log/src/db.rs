@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use cox_objects::{Epoch, Event, Key, Object, RequestId, Resource, Revision};
+use cox_objects::{Change, Epoch, Event, Key, Object, RequestId, Resource, Revision};
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction,
     ErrorKind, IteratorMode, LogLevel, ReadOptions, WriteBatch, WriteOptions,
@@ -46,19 +47,41 @@ impl Db {
     /// Opens the database in a folder, which is made if it is not there.
     pub(crate) fn open(folder: &Path, options: &Options) -> Result<Db, rocksdb::Error> {
         let database = database_options(options);
-        let cache = Cache::new_lru_cache(options.cache);
-        // A newer version's families are opened too, so that its format can be read and named.
-        let mut names = DB::list_cf(&database, folder).unwrap_or_default();
-        for family in Family::ALL {
-            if !names.iter().any(|name| name == family.name()) {
-                names.push(family.name().to_owned());
-            }
-        }
-        let families = names.into_iter().map(|name| {
-            let options = family_options(&cache, options, &name);
-            ColumnFamilyDescriptor::new(name, options)
-        });
+        let families = families(&database, folder, options);
         Ok(Db { db: DB::open_cf_descriptors(&database, folder, families)? })
+    }
+
+    /// Opens the database in a folder, which must be there, for reading only: nothing in it changes.
+    pub(crate) fn open_to_read(folder: &Path, options: &Options) -> Result<Db, rocksdb::Error> {
+        let mut database = database_options(options);
+        database.create_if_missing(false);
+        database.create_missing_column_families(false);
+        let families = families(&database, folder, options);
+        Ok(Db { db: DB::open_cf_descriptors_read_only(&database, folder, families, false)? })
+    }
+
+    /// Makes a copy of the database as it is, in a folder that must not be there: of links to its files, where that is the same disk.
+    pub(crate) fn checkpoint(&self, to: &Path) -> Result<(), LogError> {
+        Ok(Checkpoint::new(&self.db)?.create_checkpoint(to)?)
+    }
+
+    /// About how many entries a family has.
+    pub(crate) fn about(&self, family: Family) -> Result<u64, LogError> {
+        let number = self.db.property_int_value_cf(self.family(family)?, rocksdb::properties::ESTIMATE_NUM_KEYS)?;
+        Ok(number.unwrap_or(0))
+    }
+
+    /// Whether there is an event of an object at a revision, by the index.
+    pub(crate) fn in_history(&self, key: &Key, revision: Revision) -> Result<bool, LogError> {
+        Ok(self.get(Family::History, &format::history_key(key, revision))?.is_some())
+    }
+
+    /// What the event at a revision did to which object, if it is there.
+    pub(crate) fn subject(&self, revision: Revision) -> Result<Option<(Key, Change)>, LogError> {
+        match self.get(Family::Log, &format::log_key(revision))? {
+            None => Ok(None),
+            Some(record) => Ok(Some(format::decode_subject(&record)?)),
+        }
     }
 
     /// A family's handle.
@@ -195,6 +218,22 @@ impl Drop for Db {
 /// A key or value that is not what its family holds.
 pub(crate) fn damaged(family: &str, key: &[u8]) -> LogError {
     LogError::Damaged(format!("{family} entry {:?}", String::from_utf8_lossy(key)))
+}
+
+/// The families of the database in a folder with their options. A newer version's are opened too, so that its format can be read and named.
+fn families(database: &rocksdb::Options, folder: &Path, options: &Options) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(options.cache);
+    let mut names = DB::list_cf(database, folder).unwrap_or_default();
+    for family in Family::ALL {
+        if !names.iter().any(|name| name == family.name()) {
+            names.push(family.name().to_owned());
+        }
+    }
+    let described = names.into_iter().map(|name| {
+        let options = family_options(&cache, options, &name);
+        ColumnFamilyDescriptor::new(name, options)
+    });
+    described.collect()
 }
 
 fn database_options(options: &Options) -> rocksdb::Options {

@@ -309,11 +309,7 @@ pub fn decode_event(epoch: Epoch, revision: Revision, record: &[u8]) -> Result<E
         transaction: (header.first, header.last),
         time: header.time,
         key: Key::at(header.resource.as_ref().into(), &header.path),
-        change: match header.change {
-            0 => Change::Added,
-            1 => Change::Modified,
-            _ => Change::Deleted,
-        },
+        change: change(header.change),
         object: Object::from_stored(Bytes::copy_from_slice(object))?,
         cause: Cause {
             user: why.user,
@@ -326,6 +322,24 @@ pub fn decode_event(epoch: Epoch, revision: Revision, record: &[u8]) -> Result<E
             traceparent: why.traceparent,
         },
     })
+}
+
+fn change(code: u8) -> Change {
+    match code {
+        0 => Change::Added,
+        1 => Change::Modified,
+        _ => Change::Deleted,
+    }
+}
+
+/// Which object a record in `log` is of, and what happened to it.
+///
+/// # Errors
+/// If the record is damaged.
+pub fn decode_subject(record: &[u8]) -> Result<(Key, Change), RecordError> {
+    let (header, _) = split(record)?;
+    let header: Header<'_> = rmp_serde::from_slice(header)?;
+    Ok((Key::at(header.resource.as_ref().into(), &header.path), change(header.change)))
 }
 
 /// The object of a record in `log`, and whether the record is of its deletion.

@@ -17,6 +17,9 @@ use crate::{
     Arbiter, CommitError, Committed, Listed, LogError, OpenError, Options, Outcome, Past, Snapshot, Transaction, open,
 };
 
+/// How far past the newest revision that is known a new epoch begins: past every one that can have been given out.
+pub const LEAP: Revision = 1_000_000_000;
+
 /// An open log; clones share it. The last one closes it.
 #[derive(Clone)]
 pub struct Log {
@@ -173,6 +176,26 @@ impl Log {
     pub fn begin_epoch(dir: &Path, options: &Options, base: Revision) -> Result<(), OpenError> {
         let _held = lock::take(dir)?;
         open::begin_epoch(dir, options, base)
+    }
+
+    /// Makes a copy of the database as it is now, whole transactions only, while others write. `to` must not be there, and its parent must;
+    /// on the same disk it takes hardly any space. Blocks until it is made.
+    ///
+    /// # Errors
+    /// If the log is closed, or the disk does not take it.
+    pub fn checkpoint(&self, to: &Path) -> Result<(), LogError> {
+        self.store.db()?.checkpoint(to)
+    }
+
+    /// The same of the log in a data directory that nobody has open.
+    ///
+    /// # Errors
+    /// As those of [`Log::open`].
+    pub fn checkpoint_of(dir: &Path, options: &Options, to: &Path) -> Result<(), OpenError> {
+        let _held = lock::take(dir)?;
+        let (db, _) = open::open(dir, options)?;
+        db.checkpoint(to)
+            .map_err(|error| OpenError::Io { dir: dir.to_owned(), source: std::io::Error::other(error.to_string()) })
     }
 
     /// The life of the log that this is.

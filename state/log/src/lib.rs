@@ -5,8 +5,9 @@
 //!
 //! Guarantees: an answer comes after the sync that made it durable; revisions are dense; a transaction is whole or absent, also after
 //! SIGKILL; a request id is carried out once; one process owns a log. Caveats: objects are opaque JSON here; what a guard means is
-//! the [`Arbiter`]'s business. Absences: no compaction and no backup yet; the format has their floors.
+//! the [`Arbiter`]'s business. Absences: no compaction yet; the format has its floors.
 
+pub mod cut;
 pub mod error;
 pub mod format;
 pub mod guard;
@@ -16,6 +17,7 @@ pub mod past;
 pub mod snapshot;
 pub mod stage;
 pub mod transaction;
+pub mod verify;
 
 mod db;
 mod handle;
@@ -25,12 +27,14 @@ mod read;
 mod space;
 mod writer;
 
+pub use cut::{CutError, Until, cut};
 pub use error::{CommitError, LogError, OpenError};
 pub use guard::{Arbiter, Guard, LeaseHeld, Refusal, Staged};
-pub use handle::Log;
+pub use handle::{LEAP, Log};
 pub use options::Options;
 pub use outcome::Outcome;
 pub use past::Past;
 pub use read::Listed;
 pub use snapshot::Snapshot;
 pub use transaction::{Committed, Existence, Precondition, Transaction, Write};
+pub use verify::{Report, VerifyError, verify};

@@ -14,6 +14,28 @@ pub(crate) struct Held {
     _file: Flock<File>,
 }
 
+/// Keeps others from taking the lock of a data directory while it is read, without writing anything; a backup has none.
+pub(crate) fn share(dir: &Path) -> Result<Option<Held>, OpenError> {
+    let io = |source| OpenError::Io { dir: dir.to_owned(), source };
+    let file = match File::open(dir.join("lock")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(io)?,
+    };
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(file) => Ok(Some(Held { _file: file })),
+        Err((file, nix::errno::Errno::EWOULDBLOCK)) => Err(held(dir, file)),
+        Err((_, errno)) => Err(io(errno.into())),
+    }
+}
+
+fn held(dir: &Path, mut file: File) -> OpenError {
+    let mut pid = String::new();
+    match file.read_to_string(&mut pid) {
+        Ok(_) => OpenError::Held { dir: dir.to_owned(), pid: pid.trim().to_owned() },
+        Err(source) => OpenError::Io { dir: dir.to_owned(), source },
+    }
+}
+
 /// Takes the lock of a data directory.
 pub(crate) fn take(dir: &Path) -> Result<Held, OpenError> {
     let io = |source| OpenError::Io { dir: dir.to_owned(), source };
@@ -27,11 +49,7 @@ pub(crate) fn take(dir: &Path) -> Result<Held, OpenError> {
             writeln!(file, "{}", std::process::id()).map_err(io)?;
             Ok(Held { _file: file })
         }
-        Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
-            let mut pid = String::new();
-            file.read_to_string(&mut pid).map_err(io)?;
-            Err(OpenError::Held { dir: dir.to_owned(), pid: pid.trim().to_owned() })
-        }
+        Err((file, nix::errno::Errno::EWOULDBLOCK)) => Err(held(dir, file)),
         Err((_, errno)) => Err(io(errno.into())),
     }
 }

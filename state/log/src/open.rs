@@ -34,6 +34,22 @@ pub(crate) fn make(dir: &Path) -> Result<(), OpenError> {
     made.map_err(|source| OpenError::Io { dir: dir.to_owned(), source })
 }
 
+/// Opens the database of a data directory for reading only. It must be there, and its format be known.
+pub(crate) fn open_to_read(dir: &Path, options: &Options) -> Result<Db, OpenError> {
+    let damaged = |detail: String| OpenError::Damaged { dir: dir.to_owned(), detail };
+    let folder = folder(dir);
+    if !folder.join("CURRENT").exists() {
+        return Err(damaged("log/CURRENT is missing".to_owned()));
+    }
+    let db = Db::open_to_read(&folder, options).map_err(|error| refused(dir, error))?;
+    let format = db.meta(format::META_FORMAT).map_err(|error| damaged(error.to_string()))?;
+    match format.as_deref().map(format::parse_u32) {
+        Some(Some(found)) if found > FORMAT => Err(OpenError::Newer { dir: dir.to_owned(), found, known: FORMAT }),
+        Some(Some(_)) => Ok(db),
+        Some(None) | None => Err(damaged("there is no format".to_owned())),
+    }
+}
+
 /// Opens the database of a data directory whose lock is held.
 pub(crate) fn open(dir: &Path, options: &Options) -> Result<(Db, Facts), OpenError> {
     let folder = folder(dir);
