@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cox_objects::kinds::convert;
 pub(crate) use cox_objects::table::Include;
 use cox_objects::table::Options;
-use cox_objects::{Kind, Object, Status};
+use cox_objects::{Kind, Object, Status, json};
 use serde_json::{Value, json};
 
 use crate::negotiate::Shape;
@@ -37,7 +37,7 @@ impl View {
 
     /// The object as JSON text.
     pub(crate) fn bytes(&self, object: &Object) -> Bytes {
-        if self.stored { object.bytes().clone() } else { self.value(object).to_string().into() }
+        if self.stored { object.bytes().clone() } else { json::bytes(&self.value(object)).into() }
     }
 
     /// The object as a value.

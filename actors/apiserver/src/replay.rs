@@ -24,7 +24,7 @@ pub(crate) fn reply(ctx: &Context<'_>, log: &Log, outcome: &Outcome) -> Result<A
         false => log.events(outcome.first, outcome.last, ALL).map_err(Status::internal)?,
     };
     let body: Bytes = match body(ctx, &events)? {
-        Some(value) => value.to_string().into(),
+        Some(value) => cox_objects::json::bytes(&value).into(),
         None => ctx.current().map(|o| o.bytes().clone()).ok_or_else(|| gone(ctx))?,
     };
     Ok(ApiReply { code: outcome.code, revision: outcome.last, body, warnings: Vec::new(), retry_after: None })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cox_bus::{ApiReply, ApiRequest, Bus, CallError, PatchType, Verb, WriteOptions};
-use cox_objects::{Key, Kinds, RequestId, Resource, Revision, Status};
+use cox_objects::{Key, Kinds, RequestId, Resource, Revision, Status, json};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -240,22 +240,22 @@ impl Api {
                 request.version.clone_from(&kind.version);
                 request.plural.clone_from(&kind.plural);
                 text("/metadata/namespace").clone_into(&mut request.namespace);
-                request.body = object.to_string().into();
+                request.body = json::bytes(object).into();
             }
             Command::CreateAt { key, subresource, body } => {
                 self.address(&mut request, key, subresource)?;
-                request.body = body.to_string().into();
+                request.body = json::bytes(body).into();
             }
             Command::Update { key, subresource, object } => {
                 request.verb = Verb::Update;
                 self.address(&mut request, key, subresource)?;
-                request.body = object.to_string().into();
+                request.body = json::bytes(object).into();
             }
             Command::Patch { key, subresource, patch } => {
                 request.verb = Verb::Patch;
                 request.patch_type = Some(PatchType::Merge);
                 self.address(&mut request, key, subresource)?;
-                request.body = patch.to_string().into();
+                request.body = json::bytes(patch).into();
             }
             Command::Delete { key, uid, revision, grace, propagation } => {
                 request.verb = Verb::Delete;

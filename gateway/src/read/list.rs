@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cox_mirror::{ListQuery, Listing, PastError, Selected, WatchError};
-use cox_objects::{Object, Status};
+use cox_objects::{Object, Status, json};
 use serde_json::{Value, json};
 
 use crate::answer::{self, Answer};
@@ -152,7 +152,7 @@ fn plain(view: &View, listing: &Listing, metadata: &Value) -> Answer {
             pieces.push(item.object().item_tail());
         } else {
             pieces.push(Bytes::from_static(separator));
-            pieces.push(without_kind(view.value(item.object())).to_string().into());
+            pieces.push(json::bytes(&without_kind(view.value(item.object()))).into());
         }
     }
     pieces.push(Bytes::from_static(b"]}\n"));

@@ -6,6 +6,7 @@
 pub mod cause;
 pub mod event;
 pub mod field;
+pub mod json;
 pub mod key;
 pub mod kind;
 pub mod kinds;

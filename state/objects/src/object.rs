@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::Revision;
+use crate::{Revision, json};
+
+/// The size in bytes that most objects stay below.
+const USUAL: usize = 2048;
 
 /// An object encoded for the store, still without its resourceVersion.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +41,16 @@ impl Draft {
         let kind = fields.get("kind").filter(|v| v.is_string()).ok_or(DraftError::Shape)?;
         let api_version = fields.get("apiVersion").filter(|v| v.is_string()).ok_or(DraftError::Shape)?;
         let metadata = fields.get("metadata").and_then(Value::as_object).ok_or(DraftError::Shape)?;
-        let mut head = format!("{{\"kind\":{kind},\"apiVersion\":{api_version},").into_bytes();
+        let mut head = Vec::with_capacity(128);
+        head.extend_from_slice(b"{\"kind\":");
+        json::append(&mut head, kind);
+        head.extend_from_slice(b",\"apiVersion\":");
+        json::append(&mut head, api_version);
+        head.push(b',');
         let item_at = head.len() as u32;
         head.extend_from_slice(b"\"metadata\":{\"resourceVersion\":\"");
-        let mut tail = b"\"".to_vec();
+        let mut tail = Vec::with_capacity(USUAL);
+        tail.push(b'"');
         push_members(&mut tail, metadata, &["resourceVersion", "selfLink"]);
         tail.push(b'}');
         push_members(&mut tail, fields, &["kind", "apiVersion", "metadata"]);
@@ -90,7 +99,10 @@ impl Draft {
 fn push_members(out: &mut Vec<u8>, members: &Map<String, Value>, except: &[&str]) {
     for (name, value) in members {
         if !except.contains(&name.as_str()) {
-            out.extend_from_slice(format!(",{}:{value}", Value::from(name.as_str())).as_bytes());
+            out.push(b',');
+            json::append(out, name.as_str());
+            out.push(b':');
+            json::append(out, value);
         }
     }
 }

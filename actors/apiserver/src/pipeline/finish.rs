@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cox_bus::ApiReply;
-use cox_objects::{Object, Revision, Status, scale};
+use cox_objects::{Object, Revision, Status, json, scale};
 use serde_json::Value;
 
 use super::version;
@@ -58,7 +58,7 @@ fn same_form(ctx: &Context<'_>) -> bool {
 }
 
 fn encode(value: &Value) -> Bytes {
-    value.to_string().into()
+    json::bytes(value).into()
 }
 
 fn reply(plan: &Plan, revision: Revision, body: Bytes) -> ApiReply {
