@@ -273,5 +273,10 @@ fn family_options(cache: &Cache, options: &Options, name: &str) -> rocksdb::Opti
     family.set_block_based_table_factory(&table);
     family.set_write_buffer_size(options.write_buffer);
     family.set_compression_type(DBCompressionType::Lz4);
+    if name == Family::Current.name() || name == Family::Requests.name() {
+        // Most that is asked for here is new and not there.
+        family.set_memtable_prefix_bloom_ratio(0.02);
+        family.set_memtable_whole_key_filtering(true);
+    }
     family
 }

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::db::{Db, Keys};
 use crate::lock::{self, Held};
 use crate::read::{self, Part};
+use crate::recent::Recent;
 use crate::writer::{Job, Writer};
 use crate::{
     Arbiter, CommitError, Committed, Listed, LogError, OpenError, Options, Outcome, Past, Snapshot, Transaction, open,
@@ -41,6 +42,7 @@ pub(crate) struct Store {
     pub(crate) head: watch::Sender<Revision>,
     writable: watch::Sender<Result<(), String>>,
     remembered: Mutex<Remembered>,
+    pub(crate) recent: Recent,
     permits: Arc<Semaphore>,
     /// Held as long as anyone can read or write.
     _lock: Held,
@@ -149,6 +151,7 @@ impl Log {
             head: watch::Sender::new(facts.head),
             writable: watch::Sender::new(Ok(())),
             remembered: Mutex::default(),
+            recent: Recent::new(options.recent_events, options.recent_objects),
             permits: Arc::new(Semaphore::new(options.queue)),
             options,
             _lock: held,
@@ -255,7 +258,8 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub fn get(&self, key: &Key) -> Result<Option<Object>, LogError> {
-        self.store.db()?.get_object(key)
+        let db = self.store.db()?;
+        self.store.recent.object(key).map_or_else(|| db.get_object(key), |object| Ok(Some(object)))
     }
 
     /// An object as it was at a revision.
@@ -342,7 +346,11 @@ impl Log {
     /// If the log cannot be read.
     pub fn events(&self, from: Revision, to: Revision, max_bytes: usize) -> Result<Vec<Event>, LogError> {
         let to = to.min(self.head());
-        read::events(&*self.store.db()?, self.epoch(), (from, to), max_bytes)
+        let db = self.store.db()?;
+        match self.store.recent.events(from, to, max_bytes) {
+            Some(events) => Ok(events),
+            None => read::events(&db, self.epoch(), (from, to), max_bytes),
+        }
     }
 
     /// The event at a revision.
@@ -350,7 +358,8 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub fn event(&self, revision: Revision) -> Result<Option<Event>, LogError> {
-        self.store.db()?.event(self.epoch(), revision)
+        let db = self.store.db()?;
+        self.store.recent.event(revision).map_or_else(|| db.event(self.epoch(), revision), |event| Ok(Some(event)))
     }
 
     /// The object of an event; none if that is a deletion.

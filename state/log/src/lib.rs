@@ -1,7 +1,7 @@
 //! The log: the system of record. One append-only sequence of events in RocksDB, written by one thread, and every object as their fold.
 //!
 //! Flow: callers hand [`Transaction`]s to the writer thread, which takes all that wait, decides each one against committed state plus what
-//! stands before it in the batch , writes one batch with one synced WAL, and then answers all of them. Readers read RocksDB.
+//! stands before it in the batch , writes one batch with one synced WAL, and then answers all of them. Readers read RocksDB, and the newest from memory.
 //!
 //! Guarantees: an answer comes after the sync that made it durable; revisions are dense; a transaction is whole or absent, also after
 //! SIGKILL; a request id is carried out once; one process owns a log. Caveats: objects are opaque JSON here; what a guard means is
@@ -24,6 +24,7 @@ mod handle;
 mod lock;
 mod open;
 mod read;
+mod recent;
 mod space;
 mod writer;
 

@@ -19,6 +19,10 @@ pub struct Options {
     pub max_refusals: usize,
     /// RocksDB's block cache, in bytes.
     pub cache: usize,
+    /// The newest events that are kept in memory for who follows the log, in bytes.
+    pub recent_events: usize,
+    /// The objects that are kept in memory because they were written or decided about last, in bytes.
+    pub recent_objects: usize,
     /// RocksDB's memtables of all column families, in bytes: written out beyond this.
     pub write_buffer: usize,
 }
@@ -33,6 +37,8 @@ impl Default for Options {
             keep_outcomes: Duration::from_secs(600),
             max_refusals: 16_384,
             cache: 32 << 20,
+            recent_events: 2 << 20,
+            recent_objects: 8 << 20,
             write_buffer: 32 << 20,
         }
     }

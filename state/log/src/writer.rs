@@ -63,7 +63,14 @@ struct OnDisk<'a> {
 
 impl Base for OnDisk<'_> {
     fn current(&self, key: &Key) -> Result<Option<Object>, LogError> {
-        self.db.get_object(key)
+        if let Some(object) = self.store.recent.object(key) {
+            return Ok(Some(object));
+        }
+        let object = self.db.get_object(key)?;
+        if let Some(object) = &object {
+            self.store.recent.note(key, object);
+        }
+        Ok(object)
     }
 
     fn outcome(&self, id: RequestId) -> Result<Option<Outcome>, LogError> {
@@ -176,6 +183,7 @@ impl Writer {
                 let moved = stage.head() != self.head;
                 self.head = stage.head();
                 if moved {
+                    self.store.recent.commit(stage.events());
                     self.arbiter.durable(self.head);
                     self.store.head.send_replace(self.head);
                 }
@@ -252,6 +260,7 @@ impl Writer {
     fn reopen(&mut self) -> Result<(), String> {
         close(&self.store)?;
         let (db, facts) = open::open(&self.store.dir, &self.store.options).map_err(|error| error.to_string())?;
+        self.store.recent.clear();
         *self.store.db.write() = Some(Arc::new(db));
         self.head = facts.head;
         self.load().map_err(|error| error.to_string())?;
