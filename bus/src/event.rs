@@ -1,5 +1,6 @@
 //! An event of the log as a message: CloudEvents 1.0 in NATS' binary mode, attributes in headers and the object as the body.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use async_nats::{HeaderMap, HeaderValue, Message};
@@ -66,8 +67,12 @@ pub(crate) fn encode(
 ) -> Result<Outgoing, SealError> {
     let mut headers = HeaderMap::new();
     let mut put = |name: &'static str, value: String| {
-        let value = utf8_percent_encode(&value, ESCAPED).to_string();
-        headers.insert(name, HeaderValue::from(value));
+        let escaped = match Cow::from(utf8_percent_encode(&value, ESCAPED)) {
+            // Escaping makes a text longer: this one is as it was.
+            Cow::Borrowed(same) if same.len() == value.len() => None,
+            escaped => Some(escaped.into_owned()),
+        };
+        headers.insert(name, HeaderValue::from(escaped.unwrap_or(value)));
     };
     let revision = event.position.revision;
     let cause = &event.cause;
@@ -117,12 +122,14 @@ pub(crate) fn encode(
 /// The same message in CloudEvents' JSON format. Attributes keep their names, but extensions may not hold `-`.
 pub(crate) fn to_json(headers: &HeaderMap, body: &[u8]) -> Value {
     let mut event = Map::new();
-    for (name, value) in Headers::read(Some(headers)).0 {
+    for (name, values) in headers.iter() {
+        let name = AsRef::<str>::as_ref(name).to_ascii_lowercase();
+        let Some(value) = values.first().and_then(|value| unescaped(value.as_str())) else { continue };
         let name = match name.as_str() {
             "content-type" => "datacontenttype".to_owned(),
             name => name.strip_prefix("ce-").unwrap_or(name).replace('-', ""),
         };
-        event.insert(name, value.into());
+        event.insert(name, value.into_owned().into());
     }
     match serde_json::from_slice::<Value>(body) {
         Ok(object) if !event.contains_key("sealedkey") => event.insert("data".to_owned(), object),
@@ -146,7 +153,7 @@ pub(crate) fn decode(
     message: &Message,
     sealing: Option<&SealingKey>,
 ) -> Result<Decoded, DecodeError> {
-    let headers = Headers::read(message.headers.as_ref());
+    let headers = Headers(message.headers.as_ref());
     let position = headers.parsed("ce-id", position)?;
     let key =
         subjects.parse_event(&message.subject).ok_or_else(|| DecodeError::Subject(message.subject.to_string()))?;
@@ -156,19 +163,21 @@ pub(crate) fn decode(
     let body = match (headers.get("sealed-key"), sealing) {
         // The client's payloads are slices of a larger buffer, which a kept object would hold.
         (None, _) => Bytes::copy_from_slice(&message.payload),
-        (Some(id), Some(key_)) if id == key_.id() => key_.open(&id, &place(&key, position), &message.payload)?,
+        (Some(id), Some(key_)) if id == key_.id() => {
+            key_.open(id.as_ref(), &place(&key, position), &message.payload)?
+        }
         (Some(_), _) => return Ok(Decoded::Sealed(position, key)),
     };
     let object = Object::from_stored(body)?;
     let cause = Cause {
-        user: headers.get("ce-user").unwrap_or_default(),
-        component: headers.get("ce-component").unwrap_or_default(),
+        user: headers.get("ce-user").unwrap_or_default().into_owned(),
+        component: headers.get("ce-component").unwrap_or_default().into_owned(),
         request: headers.parsed("ce-request", request)?,
         observed: headers.optional("ce-observed", |t| t.parse().ok())?,
         trigger: headers.optional("ce-causationid", trigger)?,
         folded: headers.optional("ce-folded", folded)?.unwrap_or_default(),
         correlation: headers.optional("ce-correlationid", request)?,
-        traceparent: headers.get("traceparent"),
+        traceparent: headers.get("traceparent").map(Cow::into_owned),
     };
     Ok(Decoded::Event(Box::new(Event {
         position,
@@ -181,29 +190,28 @@ pub(crate) fn decode(
     })))
 }
 
-/// The headers of a message by their names in lower case, unescaped.
-struct Headers(Vec<(String, String)>);
+/// The headers of a message, by their names in any case.
+struct Headers<'a>(Option<&'a HeaderMap>);
 
-impl Headers {
-    fn read(headers: Option<&HeaderMap>) -> Self {
-        let all = headers.into_iter().flat_map(HeaderMap::iter).filter_map(|(name, values)| {
-            let value = percent_decode_str(values.first()?.as_str()).decode_utf8().ok()?.into_owned();
-            Some((AsRef::<str>::as_ref(name).to_ascii_lowercase(), value))
-        });
-        Headers(all.collect())
-    }
-
-    fn get(&self, name: &str) -> Option<String> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+impl<'a> Headers<'a> {
+    /// The text of a header, unescaped.
+    fn get(&self, name: &str) -> Option<Cow<'a, str>> {
+        let (_, values) = self.0?.iter().find(|(n, _)| AsRef::<str>::as_ref(*n).eq_ignore_ascii_case(name))?;
+        unescaped(values.first()?.as_str())
     }
 
     fn optional<T>(&self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, DecodeError> {
-        self.get(name).map(|text| parse(&text).ok_or(DecodeError::Header(name, text))).transpose()
+        self.get(name).map(|text| parse(&text).ok_or_else(|| DecodeError::Header(name, text.into_owned()))).transpose()
     }
 
     fn parsed<T>(&self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<T, DecodeError> {
         self.optional(name, parse)?.ok_or(DecodeError::Missing(name))
     }
+}
+
+/// The text of a header's value; none if it is no text.
+fn unescaped(value: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(value).decode_utf8().ok()
 }
 
 /// Reads `epoch-revision`.

@@ -42,6 +42,14 @@ fn decoded(out: &Outgoing, key: Option<&SealingKey>) -> Decoded {
 }
 
 #[test]
+fn a_text_that_is_nothing_but_escapes_comes_back() {
+    let cause = Cause { user: " ".into(), component: "%".into(), ..Cause::default() };
+    let sent = event(Key::new(Resource::PODS, "d", "\""), 1, cause.clone());
+    let out = encode(&subjects(), &sent, &SealingKey::generate(), 1 << 20).unwrap();
+    assert!(matches!(decoded(&out, None), Decoded::Event(back) if back.cause == cause && back.key == sent.key));
+}
+
+#[test]
 fn the_headers_are_those_of_the_specification() {
     let key = SealingKey::generate();
     let cause = Cause {
