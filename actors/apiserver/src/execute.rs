@@ -167,7 +167,7 @@ pub(crate) fn context<'a>(
         request: asked.request,
         user: &asked.user,
         now: Timestamp::now(),
-        random: RefCell::new(StdRng::from_os_rng()),
+        random: RefCell::new(StdRng::from_rng(&mut rand::rng())),
         progress: asked.progress.as_ref(),
     }
 }
