@@ -29,7 +29,7 @@ pub use envelope::{ApiReply, ApiRequest, LeaseGuard, PatchType, Verb, WriteOptio
 pub use follower::{Followed, Follower, follow};
 pub use identity::{CONTROLLERS, Identity, UnknownIdentity};
 pub use publisher::Publisher;
-pub use replay::{PastQuery, past, range, range_of, serve_reads, snapshot};
+pub use replay::{PastQuery, history, oldest, past, past_object, position_at, range, range_of, serve_reads, snapshot};
 pub use request::{CallError, Why, now_ms};
 pub use seal::SealingKey;
 pub use serve::{ApiServer, Heard, Incoming, Listener, Reply, Responder};

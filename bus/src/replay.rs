@@ -9,10 +9,11 @@ use crate::event::place;
 use crate::seal::{self, SealError, SealingKey};
 use crate::{Bus, Duplex, StreamError};
 
+mod moment;
 mod past;
 mod serve;
 
-pub use past::{Past, PastQuery, past};
+pub use past::{Past, PastQuery, oldest, past, past_object, position_at};
 pub use serve::serve_reads;
 
 /// Why a read ended early.
@@ -47,6 +48,21 @@ enum Question {
         resource: Option<Resource>,
     },
     Past(PastQuery),
+    /// An object as it was.
+    Object {
+        at: Position,
+        key: Key,
+    },
+    /// The events of one object, both ends included, as far as they are kept.
+    History {
+        key: Key,
+        from: Revision,
+        to: Revision,
+    },
+    /// Which position the log had at a time, in milliseconds since the Unix epoch.
+    Moment(u64),
+    /// From which position on no event is missing.
+    Oldest,
 }
 
 /// The first message of an answer.
@@ -174,6 +190,14 @@ pub async fn range(bus: &Bus, from: Revision, to: Revision) -> Result<Range, Rea
 /// As [`range`].
 pub async fn range_of(bus: &Bus, resource: &Resource, from: Revision, to: Revision) -> Result<Range, ReadError> {
     events(bus, Question::Range { from, to, resource: Some(resource.clone()) }).await
+}
+
+/// The events of one object from one revision to another, both included, over all its lives; those that are no longer kept are left out.
+///
+/// # Errors
+/// If the apiserver does not answer.
+pub async fn history(bus: &Bus, key: &Key, from: Revision, to: Revision) -> Result<Range, ReadError> {
+    events(bus, Question::History { key: key.clone(), from, to }).await
 }
 
 async fn events(bus: &Bus, question: Question) -> Result<Range, ReadError> {

@@ -51,4 +51,10 @@ pub trait EventSource: Send + Sync + 'static {
         namespace: &str,
         after: Option<&str>,
     ) -> Result<Objects, SourceError>;
+
+    /// The revisions of an object's events that are kept, oldest first, over all its lives.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    fn history(&self, key: &Key) -> Result<Vec<Revision>, SourceError>;
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cox_bus::{ApiReply, ApiRequest, Bus, CallError, SinkHalf, SourceHalf, StreamError};
 use cox_mirror::{ListQuery, Listing, Mirror, PastError, Watch, WatchError, WatchQuery};
-use cox_objects::{Position, Revision};
+use cox_objects::{Key, Object, Position, Revision};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -28,6 +28,21 @@ pub trait Backend: Send + Sync + 'static {
         revision: Revision,
     ) -> BoxFuture<'a, Result<Listing, PastError>> {
         Box::pin(async move { Err(PastError::Expired(format!("revision {revision} is not remembered"))) })
+    }
+
+    /// Answers an object as it was at a revision.
+    fn get_past<'a>(
+        &'a self,
+        _mirror: &'a Mirror,
+        _key: &'a Key,
+        revision: Revision,
+    ) -> BoxFuture<'a, Result<Option<Object>, PastError>> {
+        Box::pin(async move { Err(PastError::Expired(format!("revision {revision} is not remembered"))) })
+    }
+
+    /// The revision that there was at a time, in milliseconds since the Unix epoch.
+    fn revision_at<'a>(&'a self, _mirror: &'a Mirror, time: u64) -> BoxFuture<'a, Result<Revision, PastError>> {
+        Box::pin(async move { Err(PastError::Expired(format!("{time} is not remembered"))) })
     }
 
     /// Opens a conversation with a node; `what` is one of [`cox_bus::node::subject`].
@@ -81,6 +96,19 @@ impl Backend for Bus {
         revision: Revision,
     ) -> BoxFuture<'a, Result<Listing, PastError>> {
         Box::pin(mirror.list_past(self, query, revision))
+    }
+
+    fn get_past<'a>(
+        &'a self,
+        mirror: &'a Mirror,
+        key: &'a Key,
+        revision: Revision,
+    ) -> BoxFuture<'a, Result<Option<Object>, PastError>> {
+        Box::pin(mirror.get_past(self, key, revision))
+    }
+
+    fn revision_at<'a>(&'a self, mirror: &'a Mirror, time: u64) -> BoxFuture<'a, Result<Revision, PastError>> {
+        Box::pin(mirror.revision_at(self, time))
     }
 
     fn open<'a>(

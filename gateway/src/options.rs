@@ -2,7 +2,7 @@
 
 pub(crate) mod token;
 
-use cox_objects::{FieldError, Kind, Path, Revision, Selector, Status};
+use cox_objects::{At, FieldError, Kind, Path, Revision, Selector, Status};
 
 use crate::query::Query;
 
@@ -48,6 +48,20 @@ pub(crate) struct WatchOptions {
 }
 
 const MATCH: &str = "resourceVersionMatch";
+const AT: &str = "at";
+
+/// The point in the past that a read asks for with `at` (ours, not Kubernetes'): a revision, a time, or how long ago.
+///
+/// # Errors
+/// 400 if it is none, or if what else is asked for says when, too.
+pub(crate) fn at(query: &Query) -> Result<Option<At>, Status> {
+    let Some(text) = query.get(AT) else { return Ok(None) };
+    if let Some(other) = ["resourceVersion", MATCH, "continue"].into_iter().find(|other| !query.text(other).is_empty())
+    {
+        return Err(Status::bad_request(format!("at: forbidden together with {other}")));
+    }
+    text.parse().map(Some).map_err(|error: cox_objects::at::NoMoment| Status::bad_request(format!("at: {error}")))
+}
 
 /// Reads the options of a list of a kind.
 ///
@@ -101,6 +115,9 @@ pub(crate) fn list(kind: &Kind, query: &Query) -> Result<ListOptions, Status> {
 /// # Errors
 /// 400 for what cannot be read, 422 for what does not go together, 500 for a version that is none (as Kubernetes has it).
 pub(crate) fn watch(kind: &Kind, query: &Query, name: &str) -> Result<WatchOptions, Status> {
+    if query.has(AT) {
+        return Err(Status::bad_request("at: a watch is of what comes, not of what was"));
+    }
     query.number("limit")?;
     let timeout = query.number("timeoutSeconds")?;
     let fields = match (query.text("fieldSelector"), name) {

@@ -1,6 +1,7 @@
 //! GET of an object, of a collection, and of the subresources that are views of an object.
 
 pub(crate) mod list;
+mod past;
 
 use cox_objects::{Key, Object, Status};
 
@@ -20,7 +21,10 @@ pub(crate) async fn get(gateway: &Gateway, request: &Request, target: &Target) -
     permitted(gateway, request).await?;
     // Before it is looked whether the object is there, since an error must be in a form that the client takes, too.
     let form = request.form(Offer::Objects)?;
-    let object = found(gateway, target)?;
+    let object = match options::at(&request.query)? {
+        None => found(gateway, target)?,
+        Some(at) => past::object(gateway, target, at).await?,
+    };
     let view = View::new(&target.kind);
     if target.subresource == "scale" {
         let scale = cox_objects::scale::of(&object.value()).map_err(Status::internal)?;

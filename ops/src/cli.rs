@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::Ipv4Net;
 
 use crate::restore::Moment;
+mod past;
+
+pub use past::{Form, Get, History};
 
 /// Coxswain: a container orchestrator that speaks the Kubernetes API. Every change is an event in one log, every component an actor on one bus.
 #[derive(Parser)]
@@ -34,6 +37,10 @@ pub enum Command {
     Image(Image),
     /// Show the events of the cluster's log.
     Events(Events),
+    /// Show objects as they are, or as they were at a revision or a time.
+    Get(Get),
+    /// Show what happened to an object, to those of a kind, or to all: who, when, why, and with --diff what.
+    Log(History),
     /// Show the supervision trees, the head revision and how far each mirror is.
     Status(Status),
     /// Let outside programs follow the cluster's events over NATS.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::cli::Events;
 use crate::{operator, output};
 
-mod line;
+pub mod line;
 
 /// How long the apiserver may take to say where the head is.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -12,8 +12,11 @@ mod control;
 mod credentials;
 mod events;
 mod folder;
+mod get;
+mod history;
 mod image;
 mod integrator;
+mod named;
 mod node;
 mod operator;
 mod output;
@@ -91,6 +94,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Credentials(options) => credentials::run(&options),
         Command::Image(options) => image::run(options).await,
         Command::Events(options) => events::run(options).await,
+        Command::Get(options) => get::run(options).await,
+        Command::Log(options) => history::run(options).await,
         Command::Status(options) => status::run(options).await,
         Command::Integrator(options) => integrator::run(options).await,
         Command::Backup(options) => backup::run(options).await,

@@ -2,7 +2,7 @@
 
 use cox_bus::source::{EventSource, Objects, SourceError};
 use cox_log::Log;
-use cox_objects::{Epoch, Event, Position, Resource, Revision};
+use cox_objects::{Epoch, Event, Key, Position, Resource, Revision};
 use tokio::sync::watch;
 
 /// The log, as a source of events and snapshots.
@@ -44,5 +44,9 @@ impl EventSource for LogSource {
     ) -> Result<Objects, SourceError> {
         let past = self.0.past(resource, namespace, after, revision)?;
         Ok(Box::new(past.map(|item| item.map_err(SourceError::from))))
+    }
+
+    fn history(&self, key: &Key) -> Result<Vec<Revision>, SourceError> {
+        Ok(self.0.history(key)?)
     }
 }

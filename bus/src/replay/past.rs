@@ -1,4 +1,4 @@
-//! Lists as they were at a revision, from the log: what is older than a mirror remembers.
+//! Lists and objects as they were at a revision, from the log, and which revision a time had.
 
 use cox_objects::{Key, Object, Position, Resource};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,37 @@ pub struct Past {
 pub async fn past(bus: &Bus, query: PastQuery) -> Result<Past, ReadError> {
     let (stream, position) = open(bus, "past", &Question::Past(query)).await?;
     Ok(Past { stream, bus: bus.clone(), position, remaining: 0 })
+}
+
+/// Asks the apiserver for an object as it was; none if it was not there.
+///
+/// # Errors
+/// As [`past`].
+pub async fn past_object(bus: &Bus, at: Position, key: &Key) -> Result<Option<Object>, ReadError> {
+    let (stream, position) = open(bus, "past", &Question::Object { at, key: key.clone() }).await?;
+    let mut found = Past { stream, bus: bus.clone(), position, remaining: 0 };
+    let mut object = None;
+    while let Some(objects) = found.next().await? {
+        object = objects.into_iter().map(|(_, object)| object).next();
+    }
+    Ok(object)
+}
+
+/// Asks the apiserver which position the log had at a time, in milliseconds since the Unix epoch: that of the last event until then. If the
+/// clock was ever set back, it is one of those whose successor is later.
+///
+/// # Errors
+/// If it does not answer, or refuses: `Refused` with 410 if no event from before that time is kept.
+pub async fn position_at(bus: &Bus, time: u64) -> Result<Position, ReadError> {
+    Ok(open(bus, "past", &Question::Moment(time)).await?.1)
+}
+
+/// Asks the apiserver from which position on no event is missing; one past the head if there is no event.
+///
+/// # Errors
+/// If it does not answer.
+pub async fn oldest(bus: &Bus) -> Result<Position, ReadError> {
+    Ok(open(bus, "past", &Question::Oldest).await?.1)
 }
 
 impl Past {

@@ -1,9 +1,10 @@
-//! The apiserver's side of snapshots, ranges and past lists.
+//! The apiserver's side of snapshots, ranges, histories, and of what was.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cox_objects::{Key, Object, Position, Resource, Revision, Status};
+use cox_objects::at::time_text;
+use cox_objects::{Change, Key, Object, Position, Resource, Revision, Status};
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::past::Part;
-use super::{Head, PastQuery, Question, WireEvent, WireObject, internal};
+use super::{Head, PastQuery, Question, WireEvent, WireObject, internal, moment};
 use crate::seal::SealingKey;
 use crate::source::{EventSource, SourceError};
 use crate::{Bus, CallError, Offer, codec};
@@ -48,12 +49,12 @@ pub async fn serve_reads<S: EventSource>(
 /// Whether the log still has what is asked for.
 fn kept<S: EventSource>(source: &S, question: &Question) -> Result<(), Status> {
     let (wanted, oldest) = match question {
-        Question::Snapshot => return Ok(()),
+        Question::Snapshot | Question::History { .. } | Question::Moment(_) | Question::Oldest => return Ok(()),
         Question::Range { from, .. } => (*from, source.oldest()),
-        Question::Past(PastQuery { at, .. }) if at.epoch != source.epoch() => {
-            return Err(Status::expired(format!("{at} is of another epoch, this one is {}", source.epoch())));
-        }
-        Question::Past(PastQuery { at, resource, .. }) => {
+        Question::Past(PastQuery { at, resource, .. }) | Question::Object { at, key: Key { resource, .. } } => {
+            if at.epoch != source.epoch() {
+                return Err(Status::expired(format!("{at} is of another epoch, this one is {}", source.epoch())));
+            }
             (at.revision, source.past_from(resource, at.revision).map_err(internal)?)
         }
     };
@@ -68,6 +69,14 @@ async fn serve<S: EventSource>(offer: Offer, source: Arc<S>, sealing: SealingKey
         Ok(question) => question,
         Err(error) => return offer.refuse(Status::bad_request(error.to_string())),
     };
+    match question {
+        Question::Oldest => {
+            let revision = source.oldest();
+            return serve_position(offer, Position { epoch: source.epoch(), revision }).await;
+        }
+        Question::Moment(time) => return serve_moment(offer, source, time).await,
+        _ => {}
+    }
     if let Err(status) = kept(&*source, &question) {
         return offer.refuse(status);
     }
@@ -80,6 +89,10 @@ async fn serve<S: EventSource>(offer: Offer, source: Arc<S>, sealing: SealingKey
             read_range(&*source, &sealing, &sender, (from, to), resource.as_ref())
         }
         Question::Past(query) => read_past(&*source, &sealing, &sender, &query),
+        Question::Object { at, key } => read_object(&*source, &sealing, &sender, at, &key),
+        Question::History { key, from, to } => read_history(&*source, &sealing, &sender, &key, (from, to)),
+        // Answered already.
+        Question::Moment(_) | Question::Oldest => Ok(()),
     });
     while let Some(chunk) = chunks.recv().await {
         if stream.send(chunk).await.is_err() {
@@ -96,6 +109,33 @@ async fn serve<S: EventSource>(offer: Offer, source: Arc<S>, sealing: SealingKey
             stream.fail(internal(error)).await;
         }
         Err(error) => stream.fail(internal(error)).await,
+    }
+}
+
+/// Answers with the position that the log had at a time.
+async fn serve_moment<S: EventSource>(offer: Offer, source: Arc<S>, time: u64) {
+    let epoch = source.epoch();
+    let found = tokio::task::spawn_blocking(move || moment::find(&*source, time)).await;
+    match found {
+        Ok(Ok(Some(revision))) => serve_position(offer, Position { epoch, revision }).await,
+        Ok(Ok(None)) => {
+            let text = format!("the log no longer keeps what was at {}: its oldest event is later", time_text(time));
+            offer.refuse(Status::expired(text));
+        }
+        Ok(Err(error)) => offer.refuse(internal(error)),
+        Err(error) => offer.refuse(internal(error)),
+    }
+}
+
+async fn serve_position(offer: Offer, position: Position) {
+    let head = match codec::encode(&Head { position }) {
+        Ok(head) => head,
+        Err(error) => return offer.refuse(internal(error)),
+    };
+    let Ok(mut stream) = offer.accept().await else { return };
+    if stream.send(head.into()).await.is_ok() {
+        // An asker that is gone needs no end.
+        let _ = stream.finish().await;
     }
 }
 
@@ -195,4 +235,58 @@ fn read_range<S: EventSource>(
         }
     }
     Ok(())
+}
+
+/// Sends an object as it was, if it was there: what its newest event until then made.
+fn read_object<S: EventSource>(
+    source: &S,
+    sealing: &SealingKey,
+    sender: &Sender,
+    at: Position,
+    key: &Key,
+) -> Result<(), SourceError> {
+    let head = *source.head().borrow();
+    if at.revision > head {
+        return Err(format!("revision {} is not there yet, the newest is {head}", at.revision).into());
+    }
+    hand(sender, &Head { position: at })?;
+    let newest = source.history(key)?.into_iter().rfind(|revision| *revision <= at.revision);
+    let Some(event) = newest.map(|revision| source.read(revision, 1)).transpose()?.and_then(|e| e.into_iter().next())
+    else {
+        return Ok(());
+    };
+    if event.change != Change::Deleted && event.key == *key {
+        hand(sender, &Part::Objects(vec![WireObject::of(key, &event.object, at, sealing)?]))?;
+    }
+    Ok(())
+}
+
+/// Sends the events of one object.
+fn read_history<S: EventSource>(
+    source: &S,
+    sealing: &SealingKey,
+    sender: &Sender,
+    key: &Key,
+    (from, to): (Revision, Revision),
+) -> Result<(), SourceError> {
+    let head = *source.head().borrow();
+    hand(sender, &Head { position: Position { epoch: source.epoch(), revision: head } })?;
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    for revision in source.history(key)?.into_iter().filter(|revision| (from..=to.min(head)).contains(revision)) {
+        // One that was compacted meanwhile is left out.
+        let Some(event) = source.read(revision, 1)?.into_iter().next().filter(|e| e.revision() == revision) else {
+            continue;
+        };
+        let event = WireEvent::of(&event, sealing)?;
+        let length = event.object.object.len() + 512;
+        if bytes + length > CHUNK && !chunk.is_empty() {
+            if !hand(sender, &std::mem::take(&mut chunk))? {
+                return Ok(());
+            }
+            bytes = 0;
+        }
+        bytes += length;
+        chunk.push(event);
+    }
+    if chunk.is_empty() { Ok(()) } else { hand(sender, &chunk).map(drop) }
 }

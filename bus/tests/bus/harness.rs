@@ -198,4 +198,8 @@ impl EventSource for Memory {
             .collect();
         Ok(Box::new(objects.into_iter().map(Ok)))
     }
+
+    fn history(&self, key: &Key) -> Result<Vec<Revision>, SourceError> {
+        Ok(self.events.lock().iter().filter(|e| e.key == *key).map(Event::revision).collect())
+    }
 }

@@ -93,3 +93,21 @@ fn a_token_that_is_none() {
     );
     assert!(message("a*").contains("illegal base64 data at input byte 1"));
 }
+
+#[test]
+fn a_point_in_the_past_is_asked_for_alone() {
+    let asked = |query: &str| at(&Query::parse(query)).map_err(|status| (status.code, status.message));
+    assert_eq!(asked(""), Ok(None));
+    assert_eq!(asked("at=7&limit=5&labelSelector=a%3Db&resourceVersion="), Ok(Some(At::Revision(7))));
+    assert_eq!(asked("at=10m"), Ok(Some(At::Ago(600_000))));
+    assert_eq!(asked("at=2026-01-31T13:00:00%2B01:00"), asked("at=2026-01-31T12:00:00Z"));
+    for wrong in ["at=", "at=0", "at=yesterday", "at=-5"] {
+        let (code, message) = asked(wrong).unwrap_err();
+        assert!(code == 400 && message.contains("is neither a revision"), "{wrong}: {message}");
+    }
+    for other in ["resourceVersion=5", "resourceVersionMatch=Exact", "continue=abc"] {
+        let (code, message) = asked(&format!("at=7&{other}")).unwrap_err();
+        assert!(code == 400 && message.contains("forbidden together with"), "{other}: {message}");
+    }
+    assert_eq!(watch_of("at=7").unwrap_err().code, 400);
+}

@@ -12,6 +12,7 @@ use crate::json::put;
 use crate::negotiate::{Encoding, Form, Offer, Shape};
 use crate::options::token::Token;
 use crate::options::{self, ListOptions, Version};
+use crate::read::past;
 use crate::request::Request;
 use crate::route::Target;
 use crate::shape::{self, Include, View};
@@ -25,7 +26,10 @@ pub(crate) async fn list(gateway: &Gateway, request: &Request, target: &Target) 
     reach(gateway, options.as_ref().ok()).await?;
     gateway.authorizer.check(&request.user, &request.info)?;
     let form = request.form(Offer::Collection)?;
-    let options = options?;
+    let mut options = options?;
+    if let Some(at) = options::at(&request.query)? {
+        options.version = Version::Exact(past::revision(gateway, at).await?);
+    }
     shape::check(&form.shape, &target.kind, true)?;
     let include = Include::parse(request.query.text("includeObject"));
     let (after, at) = match place(gateway, &options)? {

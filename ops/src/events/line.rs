@@ -1,16 +1,16 @@
 //! One line for an event, for people or as JSON; what Secrets hold is left out.
 
+use cox_objects::at::time_text;
 use cox_objects::{Change, Event, Key, Resource, Revision, Trigger};
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// What stands in the place of a secret.
-const REDACTED: &str = "<redacted>";
+pub const REDACTED: &str = "<redacted>";
 /// The annotation in which kubectl keeps the whole manifest, secrets included.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Revision, time, change, resource, namespace/name, who.
-pub(super) fn text(event: &Event, colours: bool) -> String {
+pub fn text(event: &Event, colours: bool) -> String {
     let (word, code) = match event.change {
         Change::Added => ("added", "32"),
         Change::Modified => ("modified", "33"),
@@ -18,7 +18,7 @@ pub(super) fn text(event: &Event, colours: bool) -> String {
     };
     let word = format!("{word:8}");
     let word = if colours { format!("\x1b[{code}m{word}\x1b[0m") } else { word };
-    let (revision, time, key) = (event.revision(), time(event.time), &event.key);
+    let (revision, time, key) = (event.revision(), time_text(event.time), &event.key);
     let mut line =
         format!("{revision:>8}  {time}  {word}  {:28}  {:44}  {}", key.resource.as_str(), key.path(), event.cause.user);
     if let Some(trigger) = &event.cause.trigger {
@@ -31,17 +31,22 @@ pub(super) fn text(event: &Event, colours: bool) -> String {
 }
 
 /// The event with its object, as one line.
-pub(super) fn json(event: &Event) -> String {
-    let Event { position, transaction, time: at, key, change, object, cause } = event;
+pub fn json(event: &Event) -> String {
+    Value::Object(members(event, false)).to_string()
+}
+
+/// The event with its object; what a Secret holds only if it is to be shown.
+pub fn members(event: &Event, show_secrets: bool) -> Map<String, Value> {
+    let Event { position, transaction, time, key, change, object, cause } = event;
     let mut object = object.value();
-    if key.resource == Resource::SECRETS {
+    if key.resource == Resource::SECRETS && !show_secrets {
         redact(&mut object);
     }
     let mut line = place(position.revision, key);
     let rest = json!({
         "epoch": position.epoch.to_string(),
         "transaction": [transaction.0, transaction.1],
-        "time": time(*at),
+        "time": time_text(*time),
         "change": change,
         "user": cause.user,
         "component": cause.component,
@@ -56,11 +61,11 @@ pub(super) fn json(event: &Event) -> String {
     if let Value::Object(rest) = rest {
         line.extend(rest);
     }
-    Value::Object(line).to_string()
+    line
 }
 
 /// An event whose object cannot be read with the keys that we have.
-pub(super) fn sealed_text(revision: Revision, key: &Key) -> String {
+pub fn sealed_text(revision: Revision, key: &Key) -> String {
     format!(
         "{revision:>8}  sealed with a key that these credentials do not have: {} {}",
         key.resource.as_str(),
@@ -69,7 +74,7 @@ pub(super) fn sealed_text(revision: Revision, key: &Key) -> String {
 }
 
 /// The same as JSON.
-pub(super) fn sealed_json(revision: Revision, key: &Key) -> String {
+pub fn sealed_json(revision: Revision, key: &Key) -> String {
     let mut line = place(revision, key);
     line.insert("sealed".to_owned(), true.into());
     Value::Object(line).to_string()
@@ -91,11 +96,6 @@ fn trigger(trigger: &Trigger) -> Value {
         Trigger::Event(position) => json!({"event": position.to_string()}),
         Trigger::Timer(name) => json!({"timer": name}),
     }
-}
-
-fn time(milliseconds: u64) -> String {
-    let time = i64::try_from(milliseconds).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(|| milliseconds.to_string(), |time| time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
 }
 
 /// Leaves the names of a Secret's entries and takes what they hold.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cox_bus::replay::ReadError;
 use cox_bus::{Bus, PastQuery, StreamError};
-use cox_objects::{Event, Position, Resource, Revision};
+use cox_objects::{Event, Key, Object, Position, Resource, Revision};
 
 use crate::join::Before;
 use crate::{Item, ListQuery, Listing, Mirror, Selected, Start, Watch, WatchError, WatchQuery, join};
@@ -68,6 +68,22 @@ impl Mirror {
         listing.more = past.remaining() > 0;
         listing.remaining = listing.more.then_some(past.remaining());
         Ok(listing)
+    }
+
+    /// Answers an object as it was at a revision, from the log; none if it was not there.
+    ///
+    /// # Errors
+    /// If the log does not keep that revision, or cannot be read.
+    pub async fn get_past(&self, bus: &Bus, key: &Key, revision: Revision) -> Result<Option<Object>, PastError> {
+        Ok(cox_bus::past_object(bus, Position { revision, ..self.position() }, key).await?)
+    }
+
+    /// The revision that the log had at a time, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// If the log does not keep what was then, or cannot be read.
+    pub async fn revision_at(&self, bus: &Bus, time: u64) -> Result<Revision, PastError> {
+        Ok(cox_bus::position_at(bus, time).await?.revision)
     }
 
     /// Starts a watch; one that starts before the mirror's memory is joined from the log, if that is not too long ago.

@@ -3,6 +3,7 @@
 //! This is the leaf crate: everything else may use it, and it uses nothing of ours. Nothing here reads a clock,
 //! a file or a socket.
 
+pub mod at;
 pub mod cause;
 pub mod event;
 pub mod field;
@@ -27,6 +28,7 @@ pub mod time;
 pub mod user;
 pub mod view;
 
+pub use at::{At, Moment};
 pub use cause::{Cause, RequestId, Trigger};
 pub use event::{Change, Epoch, Event, Position, Revision};
 pub use field::{FieldError, Path};

@@ -145,4 +145,8 @@ impl EventSource for OfLog {
         let past = self.0.past(resource, namespace, after, revision)?;
         Ok(Box::new(past.map(|item| item.map_err(SourceError::from))))
     }
+
+    fn history(&self, key: &Key) -> Result<Vec<Revision>, SourceError> {
+        Ok(self.0.history(key)?)
+    }
 }

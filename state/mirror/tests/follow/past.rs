@@ -165,3 +165,38 @@ async fn a_list_of_another_life_of_the_log_is_gone() {
     late.update(|state| state.reset(cox_objects::Position { epoch: cox_objects::Epoch(1), ..position }, []));
     assert!(matches!(within(late.list_past(&bus, &query, 1)).await, Err(PastError::Expired(_))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_and_histories_are_read_as_they_were() {
+    let cluster = Cluster::start().await;
+    let mut random = StdRng::seed_from_u64(7);
+    churn(&cluster, &mut random, 150).await;
+    let bus = cluster.bus(Identity::Gateway).await;
+    let mut tasks = JoinSet::new();
+    let mirror = mirror(&cluster, &bus, &mut tasks).await;
+    let head = cluster.log.head();
+    let (configs, secrets) = (key(Resource::CONFIGMAPS, "o-0"), key(Resource::SECRETS, "o-1"));
+    for place in [&configs, &secrets] {
+        for revision in (1..=head).step_by(7) {
+            let then = cluster.log.get_at(place, revision).unwrap();
+            assert_eq!(mirror.get_past(&bus, place, revision).await.unwrap(), then, "{place} at {revision}");
+        }
+        let (from, to) = (head / 4, head - head / 4);
+        let mut read = cox_bus::history(&bus, place, from, to).await.unwrap();
+        let mut revisions = Vec::new();
+        while let Some(events) = read.next().await.unwrap() {
+            assert!(events.iter().all(|event| event.key == *place));
+            revisions.extend(events.iter().map(|event| event.revision()));
+        }
+        let all = cluster.log.history(place).unwrap();
+        assert!(all.len() > revisions.len() && !revisions.is_empty());
+        assert_eq!(revisions, all.into_iter().filter(|r| (from..=to).contains(r)).collect::<Vec<_>>());
+    }
+    let middle = cluster.log.event(head / 2).unwrap().unwrap();
+    let at = mirror.revision_at(&bus, middle.time).await.unwrap();
+    assert!(at >= middle.revision());
+    let next = cluster.log.event(at + 1).unwrap();
+    assert!(next.is_none_or(|next| next.time > middle.time));
+    assert!(matches!(mirror.revision_at(&bus, 1).await, Err(PastError::Expired(_))));
+    assert_eq!(cox_bus::oldest(&bus).await.unwrap().revision, cluster.log.dense_from());
+}
