@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::Ipv4Net;
 
 use crate::restore::Moment;
+
 mod past;
 
 pub use past::{Form, Get, History};

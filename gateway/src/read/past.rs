@@ -8,14 +8,22 @@ use crate::gateway::{Gateway, now_ms};
 use crate::request::not_found;
 use crate::route::Target;
 
-/// The revision that is meant; the mirror is there when this returns.
+/// The revision that is meant by a request that has passed the fence; the mirror is there when this returns.
 ///
 /// # Errors
-/// 400 for a time to come, 410 for one that is no longer kept, 504 for a revision to come.
+/// 400 for what is yet to come, 410 for a time that is no longer kept.
 pub(super) async fn revision(gateway: &Gateway, at: At) -> Result<Revision, Status> {
     let now = now_ms();
     let revision = match at.moment(now) {
-        Moment::Revision(revision) => revision,
+        Moment::Revision(revision) => {
+            let newest = gateway.mirror.position().revision;
+            if revision > newest {
+                return Err(Status::bad_request(format!(
+                    "at: revision {revision} is yet to come, the newest is {newest}"
+                )));
+            }
+            revision
+        }
         Moment::Time(time) if time > now => {
             return Err(Status::bad_request(format!("at: {} is yet to come", time_text(time))));
         }
