@@ -1,13 +1,14 @@
 //! The linearizable fence: a read sees every write that was answered before the read arrived.
 //!
 //! Flow: a reader asks the apiserver for the head and waits until the mirror has it. Readers share a question only if it was
-//! sent after they arrived: while a question gathers readers (a few turns of the scheduler), more may join; once it is sent, the
-//! next reader begins another.
+//! sent after they arrived: while a question gathers readers (a few turns of the scheduler, if another is under way), more may join;
+//! once it is sent, the next reader begins another.
 //!
 //! Caveats: a question is a task of its own, so that one who leaves does not strand the others, and so that a turn is a turn of the
 //! scheduler and not one more reader looking at the answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cox_mirror::Mirror;
@@ -21,7 +22,8 @@ use tokio::time::Instant;
 use crate::backend::Backend;
 use crate::tasks::Tasks;
 
-/// How many turns others get to join a question. At 64 connections ten give half again as many reads; alone they cost nothing.
+/// How many turns others get to join a question while another is under way. At 64 connections ten give half again as many reads. A reader
+/// that is alone does not wait: each turn of a scheduler that has nothing else to do costs two system calls.
 const GATHER: usize = 10;
 
 type Question = Shared<BoxFuture<'static, Result<Position, Status>>>;
@@ -33,13 +35,15 @@ pub struct Fence {
     mirror: Mirror,
     tasks: Tasks,
     gathering: Arc<Mutex<Option<Question>>>,
+    /// Questions that have begun and are not answered.
+    open: Arc<AtomicUsize>,
     patience: Duration,
 }
 
 impl Fence {
     /// A fence between a backend and a mirror; reads that are not served within `patience` are given up.
     pub fn new(backend: Arc<dyn Backend>, mirror: Mirror, tasks: Tasks, patience: Duration) -> Self {
-        Fence { backend, mirror, tasks, gathering: Arc::default(), patience }
+        Fence { backend, mirror, tasks, gathering: Arc::default(), open: Arc::default(), patience }
     }
 
     /// Waits until the mirror has all that was committed when this was called.
@@ -74,13 +78,34 @@ impl Fence {
     }
 
     async fn ask(&self) -> Result<Position, Status> {
-        for _ in 0..GATHER {
-            tokio::task::yield_now().await;
+        let open = Open::new(&self.open);
+        if !open.alone {
+            for _ in 0..GATHER {
+                tokio::task::yield_now().await;
+            }
         }
         // From here on newcomers need another question.
         self.gathering.lock().take();
         let head = self.backend.head(Instant::now() + self.patience).await;
         head.map_err(|error| Status::timeout(format!("the head of the log cannot be learned: {error}")))
+    }
+}
+
+/// Counts a question while it is under way.
+struct Open<'a> {
+    count: &'a AtomicUsize,
+    alone: bool,
+}
+
+impl<'a> Open<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        Open { count, alone: count.fetch_add(1, Ordering::Relaxed) == 0 }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

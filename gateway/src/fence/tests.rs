@@ -52,6 +52,22 @@ async fn readers_share_a_question_that_is_not_sent_yet() {
 }
 
 #[tokio::test]
+async fn while_a_question_is_under_way_the_next_one_gathers() {
+    let (fence, backend) = fence(100);
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let fence = fence.clone();
+        readers.spawn(async move { fence.pass().await });
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(backend.0.load(Ordering::SeqCst), 1, "the first asked at once");
+    assert!(readers.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(backend.0.load(Ordering::SeqCst), 2, "the others together");
+}
+
+#[tokio::test]
 async fn a_later_reader_asks_again() {
     let (fence, backend) = fence(100);
     let early = tokio::spawn({
