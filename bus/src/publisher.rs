@@ -14,6 +14,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::Subscriber;
@@ -85,12 +86,20 @@ pub struct Publisher<S> {
     bus: Bus,
     source: Arc<S>,
     sealing: SealingKey,
+    /// The revision up to which the stream has everything, for whoever wants to know.
+    stored: Arc<AtomicU64>,
 }
 
 impl<S: EventSource> Publisher<S> {
     /// A publisher of this log; `sealing` seals its Secrets.
     pub fn new(bus: Bus, source: Arc<S>, sealing: SealingKey) -> Self {
-        Publisher { bus, source, sealing }
+        Publisher { bus, source, sealing, stored: Arc::default() }
+    }
+
+    /// The same; it notes there up to which revision the stream has acknowledged everything.
+    #[must_use]
+    pub fn telling(self, stored: Arc<AtomicU64>) -> Self {
+        Publisher { stored, ..self }
     }
 
     /// Where the cluster's stream ends; none if there is no stream. For a check before anything is served.
@@ -191,6 +200,7 @@ impl<S: EventSource> Publisher<S> {
             }
             Plan::Ahead(stream) => return Err(PublishError::Ahead { stream, log: head }.into()),
         };
+        self.stored.store(next.saturating_sub(1), Ordering::Relaxed);
         let number = format!("{:x}", rand::random::<u32>());
         let own = self.bus.link.owner.token();
         let acks = self.bus.subscribe(self.bus.link.address(&own, &format!("ack.{number}.*")), None).await?;
@@ -252,7 +262,7 @@ impl<S: EventSource> Session<'_, S> {
     }
 
     async fn send_next(&mut self) -> Result<(), Trouble> {
-        let Publisher { bus, source, sealing } = self.publisher;
+        let Publisher { bus, source, sealing, .. } = self.publisher;
         if self.backlog.is_empty() {
             self.backlog = source.read(self.window.next(), READ_AHEAD).map_err(Trouble::Log)?.into();
         }
@@ -278,7 +288,10 @@ impl<S: EventSource> Session<'_, S> {
     fn acknowledged(&mut self, subject: &str, payload: &[u8]) -> Result<(), Trouble> {
         let Some(revision) = subject.rsplit('.').next().and_then(|token| token.parse().ok()) else { return Ok(()) };
         match Ack::read(payload) {
-            Ack::Stored(sequence) if sequence == revision => self.window.acknowledged(revision),
+            Ack::Stored(sequence) if sequence == revision => {
+                self.window.acknowledged(revision);
+                self.publisher.stored.store(self.window.stored(), Ordering::Relaxed);
+            }
             other => return Err(Trouble::Refused(revision, other.to_string())),
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use cox_kit::Registry;
 use cox_mirror::Mirror;
 use cox_objects::{Kinds, Status, User};
 use tokio::time::Instant;
@@ -42,8 +43,10 @@ pub struct Gateway {
     pub documents: Documents,
     /// What `/readyz` asks.
     pub readiness: Arc<dyn Readiness>,
-    /// Counters for `/metrics`.
+    /// The gateway's own part of `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// All that is measured in the process.
+    pub registry: Registry,
     /// Bounds of concurrency.
     pub in_flight: InFlight,
     /// Conversations in progress.
@@ -53,6 +56,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// The gateway's own part of `/metrics`.
+    pub(crate) fn metrics_text(&self) -> String {
+        self.metrics.text(self.in_flight.now(), self.mirror.position().revision)
+    }
+
     /// Who sends a request: by its token, else by its connection's certificate, else nobody.
     ///
     /// # Errors

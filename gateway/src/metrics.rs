@@ -11,9 +11,6 @@ use parking_lot::Mutex;
 
 use crate::route::{Action, Target};
 
-/// The media type of the text.
-pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
-
 /// Upper bounds of the latency histogram, in seconds: Kubernetes' first ones, and finer below.
 const BUCKETS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 1.0, 5.0];
 

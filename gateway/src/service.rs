@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use cox_bus::trace;
+use cox_kit::metrics::MEDIA_TYPE;
 use cox_objects::{Status, User};
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderValue, Method};
@@ -23,7 +24,7 @@ use crate::negotiate::{self, header};
 use crate::query::Query;
 use crate::request::Request;
 use crate::route::{Action, Info, Route, Target, resolve};
-use crate::{conversation, discovery, health, metrics, openid, read, version, watch, write};
+use crate::{conversation, discovery, health, openid, read, version, watch, write};
 
 /// What is known of the connection that a request came on.
 #[derive(Clone, Debug)]
@@ -205,10 +206,7 @@ async fn document(gateway: &Gateway, request: &Request, route: Route) -> Result<
             };
             Ok(health::answer(endpoint, check.as_deref(), &request.query, checks))
         }
-        Route::Metrics => {
-            let text = gateway.metrics.text(gateway.in_flight.now(), gateway.mirror.position().revision);
-            Ok(answer::bytes(200, metrics::MEDIA_TYPE, text))
-        }
+        Route::Metrics => Ok(answer::bytes(200, MEDIA_TYPE, gateway.registry.text())),
         Route::OpenApiIndex => Ok(documents.openapi_index()),
         Route::OpenApi(path) => Ok(documents.openapi(request, &path)),
         Route::OpenIdConfiguration => Ok(openid::configuration(host)),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cox_kit::Registry;
 use cox_kit::supervise::{ComponentError, Running, Scope, worker};
 use cox_mirror::Mirror;
 use cox_objects::Kinds;
@@ -42,6 +43,8 @@ pub struct Deps {
     pub mirror: Mirror,
     /// What the health endpoints say.
     pub readiness: Arc<dyn Readiness>,
+    /// What is measured in this process; `/metrics` shows all of it.
+    pub metrics: Registry,
 }
 
 /// Why a gateway could not start. Each is one line that says what to do.
@@ -80,7 +83,7 @@ pub struct Serving {
 /// # Errors
 /// If it cannot listen or the keys do not fit.
 pub async fn start(deps: Deps) -> Result<Serving, StartError> {
-    let Deps { listen, pki, kinds, backend, mirror, readiness } = deps;
+    let Deps { listen, pki, kinds, backend, mirror, readiness, metrics: registry } = deps;
     let bound = TcpListener::bind(listen).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = bound.map_err(|source| StartError::Listen { address: listen, source })?;
     let (tls, tasks, closing) = (pki.tls()?, Tasks::default(), CancellationToken::new());
@@ -90,6 +93,7 @@ pub async fn start(deps: Deps) -> Result<Serving, StartError> {
         tokens: Tokens::new(&pki.tokens.public)?,
         documents: Documents::new(kinds.clone()),
         metrics: Arc::new(Metrics::default()),
+        registry: registry.clone(),
         in_flight: InFlight::new(IN_FLIGHT),
         tasks: tasks.clone(),
         closing: closing.clone(),
@@ -98,6 +102,8 @@ pub async fn start(deps: Deps) -> Result<Serving, StartError> {
         kinds,
         readiness,
     });
+    let shown = Arc::downgrade(&gateway);
+    registry.section(move || shown.upgrade().map(|gateway| gateway.metrics_text()).unwrap_or_default());
     let listener = Arc::new(listener);
     // A restart of this actor loses nothing: connections are tasks of their own, and the listener stays bound.
     let server = worker("server", move |scope: Scope| {

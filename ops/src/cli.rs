@@ -44,6 +44,8 @@ pub enum Command {
     Log(History),
     /// Show the supervision trees, the head revision and how far each mirror is.
     Status(Status),
+    /// Show what the process of a component measures, in Prometheus' text format.
+    Metrics(Metrics),
     /// Let outside programs follow the cluster's events over NATS.
     Integrator(Integrator),
     /// Copy a cluster, running or not, into a new folder: its log and its keys.
@@ -331,6 +333,17 @@ pub struct Status {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Where the cluster keeps its state.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// Options of `cox metrics`.
+#[derive(Args)]
+pub struct Metrics {
+    /// The component, as `cox status` names it; in `cox up` all are in one process, so that each shows the whole.
+    #[arg(value_name = "COMPONENT", default_value = "apiserver")]
+    pub component: String,
     /// Where the cluster keeps its state.
     #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
     pub data_dir: PathBuf,

@@ -59,6 +59,7 @@ async fn start(options: &Component, process: &mut Process) -> Result<String> {
         machine: &machine,
         listen,
         patience: None,
+        metrics: crate::figures::registry(),
     };
     plan.start(process).await?;
     let names: Vec<String> = options.names.iter().map(Part::to_string).collect();

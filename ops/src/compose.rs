@@ -9,13 +9,13 @@ use cox_apiserver::{Apiserver, TokenKeys};
 use cox_bus::{Bus, Connect, Identity, SealingKey};
 use cox_gateway::Pki;
 use cox_kit::supervise::worker;
-use cox_kit::{Running, Scope};
+use cox_kit::{Registry, Running, Scope};
 use cox_mirror::Mirror;
 use cox_objects::Kinds;
 use ipnet::Ipv4Net;
 
 use crate::cluster::Cluster;
-use crate::control;
+use crate::{control, figures};
 
 /// The issuer of ServiceAccount tokens.
 const ISSUER: &str = "https://kubernetes.default.svc";
@@ -92,6 +92,7 @@ impl Network {
 /// One line that says what to do.
 pub async fn apiserver(
     transport: &Transport,
+    metrics: &Registry,
     cluster: &Cluster,
     network: &Network,
     kinds: Arc<Kinds>,
@@ -117,6 +118,7 @@ pub async fn apiserver(
             accept_loss,
             log: cox_log::Options::default(),
         },
+        metrics: metrics.clone(),
     };
     Ok(cox_apiserver::start(deps).await?)
 }
@@ -125,8 +127,9 @@ pub async fn apiserver(
 ///
 /// # Errors
 /// If its tree does not start.
-pub async fn mirror(bus: Bus) -> Result<(Mirror, Running)> {
+pub async fn mirror(bus: Bus, metrics: &Registry) -> Result<(Mirror, Running)> {
     let mirror = Mirror::new(cox_mirror::Limits::default());
+    figures::show_mirror(metrics, &mirror);
     let (followed, followed_on) = (mirror.clone(), bus.clone());
     let follower = worker("follower", move |scope| {
         let (mirror, bus) = (followed.clone(), followed_on.clone());
@@ -149,9 +152,10 @@ pub async fn gateway(
     listen: SocketAddr,
     mirror: Mirror,
     kinds: Arc<Kinds>,
+    metrics: Registry,
 ) -> Result<cox_gateway::Serving> {
     let readiness = Arc::new(crate::ready::Facts::new(bus.clone(), mirror.clone()));
-    let deps = cox_gateway::Deps { listen, pki, kinds, backend: Arc::new(bus), mirror, readiness };
+    let deps = cox_gateway::Deps { listen, pki, kinds, backend: Arc::new(bus), mirror, readiness, metrics };
     Ok(cox_gateway::start(deps).await?)
 }
 
@@ -159,8 +163,14 @@ pub async fn gateway(
 ///
 /// # Errors
 /// If its tree does not start.
-pub async fn control(bus: Bus, identity: Identity, scope: Scope, mirror: Option<Mirror>) -> Result<Running> {
-    let server = control::server(bus, identity, scope, mirror);
+pub async fn control(
+    bus: Bus,
+    identity: Identity,
+    scope: Scope,
+    mirror: Option<Mirror>,
+    metrics: &Registry,
+) -> Result<Running> {
+    let server = control::server(bus, identity, scope, mirror, metrics.clone());
     Ok(Running::start(Scope::root("control"), vec![server]).await?)
 }
 
@@ -180,13 +190,15 @@ pub async fn controllers(
     kinds: Arc<Kinds>,
     root_ca: String,
     instance: String,
+    metrics: &Registry,
 ) -> Result<Vec<Running>> {
     let bus = transport.connect(&Identity::Controllers).await?;
     let config = cox_controllers::Config { instance, root_ca };
-    let deps = cox_controllers::Deps { bus: bus.clone(), kinds, mirror: mirror.clone(), config };
+    let deps =
+        cox_controllers::Deps { bus: bus.clone(), kinds, mirror: mirror.clone(), config, metrics: metrics.clone() };
     let running = cox_controllers::start(deps).await?;
     let scope = running.scope().clone();
-    Ok(vec![running, control(bus, Identity::Controllers, scope, Some(mirror.clone())).await?])
+    Ok(vec![running, control(bus, Identity::Controllers, scope, Some(mirror.clone()), metrics).await?])
 }
 
 /// Starts the scheduler.
@@ -198,10 +210,17 @@ pub async fn scheduler(
     mirror: &Mirror,
     kinds: Arc<Kinds>,
     instance: String,
+    metrics: &Registry,
 ) -> Result<Vec<Running>> {
     let bus = transport.connect(&Identity::Scheduler).await?;
-    let deps = cox_scheduler::Deps { bus: bus.clone(), kinds, feed: mirror.clone(), holder: instance };
+    let deps = cox_scheduler::Deps {
+        bus: bus.clone(),
+        kinds,
+        feed: mirror.clone(),
+        holder: instance,
+        metrics: metrics.clone(),
+    };
     let running = cox_scheduler::start(deps).await?;
     let scope = running.scope().clone();
-    Ok(vec![running, control(bus, Identity::Scheduler, scope, Some(mirror.clone())).await?])
+    Ok(vec![running, control(bus, Identity::Scheduler, scope, Some(mirror.clone()), metrics).await?])
 }

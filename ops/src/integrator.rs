@@ -8,7 +8,7 @@ use cox_apiserver::integrators::{Answer, Ask, Integrator as Registered, New, QUE
 use cox_bus::server::{Door, permissions};
 use cox_bus::{Bus, Identity};
 use cox_kit::supervise::worker;
-use cox_kit::{Running, Scope};
+use cox_kit::{Registry, Running, Scope};
 use cox_objects::User;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -42,9 +42,9 @@ enum Said {
 ///
 /// # Errors
 /// If its tree does not start.
-pub async fn door(bus: Bus, door: Door) -> Result<Running> {
+pub async fn door(bus: Bus, door: Door, metrics: Registry) -> Result<Running> {
     let scope = Scope::root("transport");
-    let answers = control::server(bus.clone(), Identity::Transport, scope.clone(), None);
+    let answers = control::server(bus.clone(), Identity::Transport, scope.clone(), None, metrics);
     let credentials = worker("credentials", move |scope| {
         let (bus, door) = (bus.clone(), door.clone());
         async move {

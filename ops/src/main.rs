@@ -11,11 +11,13 @@ mod compose;
 mod control;
 mod credentials;
 mod events;
+mod figures;
 mod folder;
 mod get;
 mod history;
 mod image;
 mod integrator;
+mod metrics;
 mod named;
 mod node;
 mod operator;
@@ -97,6 +99,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Get(options) => get::run(options).await,
         Command::Log(options) => history::run(options).await,
         Command::Status(options) => status::run(options).await,
+        Command::Metrics(options) => metrics::run(options).await,
         Command::Integrator(options) => integrator::run(options).await,
         Command::Backup(options) => backup::run(options).await,
         Command::Verify(options) => verify::run(&options),

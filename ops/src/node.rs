@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use cox_bus::{Bus, Identity};
 use cox_kit::supervise::worker;
-use cox_kit::{Running, Scope};
+use cox_kit::{Registry, Running, Scope};
 use cox_kubelet::spec::sandbox::NodeDns;
 use cox_mirror::{Limits, Mirror, feed};
 use cox_proxy::ruleset::{Network as ProxyNetwork, removal};
@@ -37,6 +37,8 @@ pub struct Settings<'a> {
     pub runtime: &'a str,
     /// Where the logs of containers go.
     pub log_dir: &'a Path,
+    /// What is measured in this process.
+    pub metrics: &'a Registry,
 }
 
 /// Whether this machine can run a node: said before anything is started.
@@ -81,7 +83,7 @@ fn runtime_config(cluster: &Cluster, pods: Ipv4Net, runtime: &str) -> Result<cox
 ///
 /// # Errors
 /// If the bus is not there, or the tree does not start.
-pub async fn feeds(transport: &Transport, mirror: &Mirror) -> Result<Vec<Running>> {
+pub async fn feeds(transport: &Transport, mirror: &Mirror, metrics: &Registry) -> Result<Vec<Running>> {
     let bus = transport.connect(&Identity::Feed).await?;
     let (served, followed) = (bus.clone(), mirror.clone());
     let server = worker("server", move |scope| {
@@ -90,7 +92,7 @@ pub async fn feeds(transport: &Transport, mirror: &Mirror) -> Result<Vec<Running
     });
     let running = Running::start(Scope::root("feeds"), vec![server]).await?;
     let scope = running.scope().clone();
-    Ok(vec![running, compose::control(bus, Identity::Feed, scope, Some(mirror.clone())).await?])
+    Ok(vec![running, compose::control(bus, Identity::Feed, scope, Some(mirror.clone()), metrics).await?])
 }
 
 /// Starts the kubelet; gives the node's view of the cluster, too.
@@ -98,7 +100,7 @@ pub async fn feeds(transport: &Transport, mirror: &Mirror) -> Result<Vec<Running
 /// # Errors
 /// One line that says what to do.
 pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<(Mirror, Vec<Running>)> {
-    let Settings { site, runtime, log_dir } = settings;
+    let Settings { site, runtime, log_dir, metrics } = settings;
     let (cluster, name) = (&site.cluster, &site.host_name);
     let runtime = OciRuntime::open(runtime_config(cluster, site.network.pods, runtime)?).await?;
     let runtime: Arc<dyn Runtime> = Arc::new(runtime);
@@ -115,10 +117,17 @@ pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<(M
         version: version(),
         max_pods: MAX_PODS,
     };
-    let deps = cox_kubelet::Deps { bus: bus.clone(), kinds: site.kinds.clone(), feed: own.clone(), runtime, config };
+    let deps = cox_kubelet::Deps {
+        bus: bus.clone(),
+        kinds: site.kinds.clone(),
+        feed: own.clone(),
+        runtime,
+        config,
+        metrics: metrics.clone(),
+    };
     let kubelet = cox_kubelet::start(deps).await?;
     let scope = kubelet.scope().clone();
-    let control = compose::control(bus, identity, scope, Some(own.clone())).await?;
+    let control = compose::control(bus, identity, scope, Some(own.clone()), metrics).await?;
     Ok((own, vec![following, kubelet, control]))
 }
 
@@ -127,7 +136,7 @@ pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<(M
 /// # Errors
 /// One line that says what to do.
 pub async fn proxy(transport: &Transport, settings: Settings<'_>) -> Result<Vec<Running>> {
-    let Settings { site, .. } = settings;
+    let Settings { site, metrics, .. } = settings;
     let name = &site.host_name;
     let identity = Identity::Proxy(name.clone());
     let bus = transport.connect(&identity).await?;
@@ -138,7 +147,7 @@ pub async fn proxy(transport: &Transport, settings: Settings<'_>) -> Result<Vec<
     let deps = cox_proxy::Deps { feed: own.clone(), node_name: name.clone(), network: rules };
     let proxy = cox_proxy::start(deps).await?;
     let scope = proxy.scope().clone();
-    Ok(vec![following, proxy, compose::control(bus, identity, scope, Some(own)).await?])
+    Ok(vec![following, proxy, compose::control(bus, identity, scope, Some(own), metrics).await?])
 }
 
 /// The version that nodes report, which is the API's.

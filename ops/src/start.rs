@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use cox_bus::Identity;
+use cox_kit::Registry;
 use cox_mirror::Mirror;
 use cox_objects::{Key, Resource, Source};
 use serde_json::Value;
@@ -35,6 +36,8 @@ pub struct Plan<'a> {
     pub accept_loss: bool,
     /// How long what they need may take to come; without a bound where others bring it.
     pub patience: Option<Duration>,
+    /// What is measured in this process.
+    pub metrics: Registry,
 }
 
 impl Plan<'_> {
@@ -53,8 +56,8 @@ impl Plan<'_> {
         if self.parts.iter().any(|part| part.reads_mirror()) {
             self.readers(process).await?;
         }
-        let settings =
-            node::Settings { site: self.site, runtime: &self.machine.runtime, log_dir: &self.machine.log_dir };
+        let (runtime, log_dir) = (&self.machine.runtime, &self.machine.log_dir);
+        let settings = node::Settings { site: self.site, runtime, log_dir, metrics: &self.metrics };
         let mut view = None;
         if self.has(Part::Kubelet) {
             let (own, running) = node::kubelet(self.transport, settings).await?;
@@ -73,11 +76,12 @@ impl Plan<'_> {
     async fn apiserver(&self, process: &mut Process) -> Result<()> {
         let Plan { site, transport, .. } = self;
         let (network, kinds) = (&site.network, site.kinds.clone());
-        let mut apiserver = compose::apiserver(transport, &site.cluster, network, kinds, self.accept_loss).await?;
+        let mut apiserver =
+            compose::apiserver(transport, &self.metrics, &site.cluster, network, kinds, self.accept_loss).await?;
         let scope = apiserver.running().scope().clone();
         process.add(Member::Apiserver(apiserver));
         let bus = transport.connect(&Identity::Apiserver).await?;
-        process.extend([compose::control(bus, Identity::Apiserver, scope, None).await?]);
+        process.extend([compose::control(bus, Identity::Apiserver, scope, None, &self.metrics).await?]);
         Ok(())
     }
 
@@ -85,28 +89,33 @@ impl Plan<'_> {
     async fn readers(&self, process: &mut Process) -> Result<()> {
         let Plan { site, transport, listen, .. } = self;
         let reading = transport.connect(&self.reader).await?;
-        let (mirror, following) = compose::mirror(reading.clone()).await?;
+        let (mirror, following) = compose::mirror(reading.clone(), &self.metrics).await?;
         process.extend([following]);
         if self.has(Part::Gateway) {
             let (bus, pki) = (transport.connect(&Identity::Gateway).await?, site.keys()?);
             site.cluster.write_kubeconfig(&pki, &address::server(*listen))?;
-            let mut serving = compose::gateway(bus.clone(), pki, *listen, mirror.clone(), site.kinds.clone()).await?;
+            let mut serving =
+                compose::gateway(bus.clone(), pki, *listen, mirror.clone(), site.kinds.clone(), self.metrics.clone())
+                    .await?;
             let scope = serving.running().scope().clone();
             process.add(Member::Gateway(serving));
-            process.extend([compose::control(bus, Identity::Gateway, scope, Some(mirror.clone())).await?]);
+            process
+                .extend([compose::control(bus, Identity::Gateway, scope, Some(mirror.clone()), &self.metrics).await?]);
         }
         let facts = ready::Facts::new(reading, mirror.clone());
         self.until("the server is ready", async || ready::missing(&facts).await).await?;
         if self.has(Part::Controllers) {
             let (root_ca, instance) = (site.cluster.root_ca()?, self.instance.clone());
-            process.extend(compose::controllers(transport, &mirror, site.kinds.clone(), root_ca, instance).await?);
+            process.extend(
+                compose::controllers(transport, &mirror, site.kinds.clone(), root_ca, instance, &self.metrics).await?,
+            );
         }
         if self.has(Part::Scheduler) {
             let instance = self.instance.clone();
-            process.extend(compose::scheduler(transport, &mirror, site.kinds.clone(), instance).await?);
+            process.extend(compose::scheduler(transport, &mirror, site.kinds.clone(), instance, &self.metrics).await?);
         }
         if self.has(Part::Feeds) {
-            process.extend(node::feeds(transport, &mirror).await?);
+            process.extend(node::feeds(transport, &mirror, &self.metrics).await?);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::compose::{self, Transport};
 use crate::process::{Member, Process};
 use crate::site::Site;
 use crate::start::Plan;
-use crate::{address, integrator, node, process};
+use crate::{address, figures, integrator, node, process};
 
 /// How long the cluster may take until it is ready.
 const READY: Duration = Duration::from_secs(60);
@@ -43,6 +43,7 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
         site.keys()?;
     }
 
+    let metrics = figures::registry();
     let transport = match &options.nats_url {
         Some(url) => {
             let folder = cluster.credentials();
@@ -63,7 +64,7 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
             let door = server.door();
             process.add(Member::Bus(Box::new(server)));
             let bus = transport.connect(&Identity::Transport).await?;
-            process.add(Member::Component(integrator::door(bus, door).await?));
+            process.add(Member::Component(integrator::door(bus, door, metrics.clone()).await?));
             transport
         }
     };
@@ -77,6 +78,7 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
         reader: Identity::Mirror,
         accept_loss: options.accept_loss,
         patience: Some(READY),
+        metrics,
     };
     plan.start(process).await?;
     Ok(format!("{} after {} ms", address::server(listen), begun.elapsed().as_millis()))

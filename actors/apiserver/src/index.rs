@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use cox_log::{Arbiter, Guard, LeaseHeld, Refusal, Staged};
@@ -12,6 +13,7 @@ use cox_objects::{Change, Event, Key, Object, Resource, Revision, Status};
 use parking_lot::RwLock;
 
 use crate::admission::{POOL, port_numbers, terminating};
+use crate::figures::Batches;
 use crate::value::{int, text};
 
 pub(crate) use cox_objects::rbac::Index as Rbac;
@@ -42,11 +44,17 @@ pub(crate) struct Indexes {
     rbac: Rbac,
     /// Whether roles or bindings changed since they were published.
     news: bool,
+    measured: Option<Batches>,
 }
 
 impl Indexes {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Indexes { shared, live: HashSet::new(), rbac: Rbac::default(), news: true }
+        Indexes { shared, live: HashSet::new(), rbac: Rbac::default(), news: true, measured: None }
+    }
+
+    /// The same, with instruments.
+    pub(crate) fn measured(self, by: Batches) -> Self {
+        Indexes { measured: Some(by), ..self }
     }
 
     fn take_in(&mut self, key: &Key, old: Option<&Object>, new: Option<&Object>) {
@@ -117,6 +125,12 @@ impl Arbiter for Indexes {
     fn apply(&mut self, event: &Event, old: Option<&Object>) {
         let new = (event.change != Change::Deleted).then_some(&event.object);
         self.take_in(&event.key, old, new);
+    }
+
+    fn written(&mut self, transactions: usize, took: Duration) {
+        if let Some(measured) = &self.measured {
+            measured.written(transactions, took);
+        }
     }
 
     fn durable(&mut self, _: Revision) {

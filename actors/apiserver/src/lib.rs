@@ -11,6 +11,7 @@ mod config;
 mod context;
 mod execute;
 mod expiry;
+mod figures;
 mod index;
 pub mod integrators;
 mod pipeline;

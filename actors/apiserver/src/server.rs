@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use cox_bus::publisher::PublishError;
 use cox_bus::{Bus, CallError, Publisher, SealingKey, serve_reads};
 use cox_kit::supervise::{ComponentError, worker};
-use cox_kit::{Running, Scope};
+use cox_kit::{Registry, Running, Scope};
 use cox_log::{LEAP, Log, OpenError};
 use cox_objects::Kinds;
 
@@ -16,7 +17,7 @@ use crate::execute::Executor;
 use crate::index::{Indexes, Shared};
 use crate::source::LogSource;
 use crate::state::stored::Stored;
-use crate::{checkpoint, expiry, integrators, readiness, requests};
+use crate::{checkpoint, expiry, figures, integrators, readiness, requests};
 
 /// What an apiserver is made of.
 pub struct Deps {
@@ -32,6 +33,8 @@ pub struct Deps {
     pub kinds: Arc<Kinds>,
     /// Settings.
     pub config: Config,
+    /// What is measured.
+    pub metrics: Registry,
 }
 
 /// Why an apiserver cannot start.
@@ -67,6 +70,8 @@ pub struct Apiserver {
 pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     let shared = Arc::new(Shared::default());
     let log = open(&deps, &shared).await?;
+    let published = Arc::new(AtomicU64::new(0));
+    figures::show(&deps.metrics, &log, published.clone());
     let stored = Stored { log: log.clone(), shared };
     let executor = Executor { stored, kinds: deps.kinds, config: Arc::new(deps.config) };
     bootstrap::run(&executor).await?;
@@ -76,7 +81,7 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     let publisher = {
         let (bus, source, sealing) = (deps.publishing, source.clone(), deps.sealing.clone());
         worker("publisher", move |scope| {
-            let publisher = Publisher::new(bus.clone(), source.clone(), sealing.clone());
+            let publisher = Publisher::new(bus.clone(), source.clone(), sealing.clone()).telling(published.clone());
             async move { Ok(publisher.run(scope.cancelled().clone()).await?) }
         })
     };
@@ -117,8 +122,10 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
 /// Opens the log. If others have seen events of it that it does not have, the disk went back in time: then it goes on in a new epoch, past
 /// what they have seen, if that is wanted.
 async fn open(deps: &Deps, shared: &Arc<Shared>) -> Result<Log, StartError> {
-    let Deps { data_dir, config, publishing, .. } = deps;
-    let open = || Log::open(data_dir, config.log.clone(), Box::new(Indexes::new(shared.clone())));
+    let Deps { data_dir, config, publishing, metrics, .. } = deps;
+    let batches = figures::Batches::new(metrics);
+    let indexes = || Indexes::new(shared.clone()).measured(batches.clone());
+    let open = || Log::open(data_dir, config.log.clone(), Box::new(indexes()));
     let log = open()?;
     let end = match Publisher::<LogSource>::end(publishing).await {
         Ok(Some(end)) => end,

@@ -6,7 +6,7 @@ use cox_bus::{Bus, Identity};
 use cox_kit::lease::{Leadership, elector};
 use cox_kit::recorder::{Aggregator, Reporter, recorder};
 use cox_kit::supervise::ComponentError;
-use cox_kit::{Api, Child, Reconciler, Running, Scope, reconcile};
+use cox_kit::{Api, Child, Reconciler, Registry, Running, Scope, reconcile};
 use cox_mirror::Mirror;
 use cox_objects::Kinds;
 use parking_lot::Mutex;
@@ -35,6 +35,8 @@ pub struct Deps {
     pub mirror: Mirror,
     /// The settings.
     pub config: Config,
+    /// What is measured.
+    pub metrics: Registry,
 }
 
 /// The settings of the controllers.
@@ -91,7 +93,8 @@ impl Controllers {
             .led_by(self.leadership.clone())
             .recording(Arc::new(Mutex::new(Aggregator::new(reporter))));
         let leads = Some(self.leadership.clone());
-        let works = reconcile::controller(make, self.deps.mirror.clone(), api.clone(), leads);
+        let works =
+            reconcile::controller(make, self.deps.mirror.clone(), api.clone(), leads, self.deps.metrics.clone());
         Child::supervisor(R::NAME, vec![recorder(api), works])
     }
 }

@@ -22,6 +22,17 @@ pub struct Job<K> {
     pub key: K,
     /// What brought it here, the newest first: at most one more than [`Cause::MAX_FOLDED`].
     pub reasons: Vec<Reason>,
+    /// How long it was ready.
+    pub waited: Duration,
+}
+
+/// What went through a queue since this was asked last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Keys that were added, or came due.
+    pub added: u64,
+    /// Keys that are tried again after a failure.
+    pub retried: u64,
 }
 
 /// How a job ended.
@@ -44,6 +55,8 @@ struct Entry {
     /// Work has arrived that no job has taken.
     wanted: bool,
     queued: bool,
+    /// When it was queued, if it is.
+    since: Duration,
     in_hand: bool,
     failures: u32,
     panics: u32,
@@ -58,17 +71,19 @@ pub struct Queue<K> {
     ready: VecDeque<K>,
     delayed: BTreeMap<(Duration, u64), K>,
     sequence: u64,
+    passed: Passed,
 }
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Queue { entries: HashMap::new(), ready: VecDeque::new(), delayed: BTreeMap::new(), sequence: 0 }
+        let (entries, ready, delayed) = (HashMap::new(), VecDeque::new(), BTreeMap::new());
+        Queue { entries, ready, delayed, sequence: 0, passed: Passed::default() }
     }
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
     /// Adds a key, for a reason. A change of a parked key unparks it: its input is another one now.
-    pub fn add(&mut self, key: K, reason: Reason) {
+    pub fn add(&mut self, key: K, reason: Reason, now: Duration) {
         let entry = self.entries.entry(key.clone()).or_default();
         if entry.parked {
             entry.parked = false;
@@ -76,9 +91,10 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
         entry.reasons.insert(0, reason);
         entry.reasons.truncate(Cause::MAX_FOLDED + 1);
+        self.passed.added += u64::from(!entry.wanted);
         entry.wanted = true;
         if !entry.queued && !entry.in_hand {
-            entry.queued = true;
+            (entry.queued, entry.since) = (true, now);
             self.ready.push_back(key);
         }
     }
@@ -105,7 +121,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         entry.wanted = false;
         let reasons = std::mem::take(&mut entry.reasons);
         entry.taken.clone_from(&reasons);
-        Some(Job { key, reasons })
+        let waited = now.saturating_sub(entry.since);
+        Some(Job { key, reasons, waited })
     }
 
     /// Gives a key back. What arrived meanwhile is ready at once after success, after the backoff otherwise.
@@ -119,7 +136,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 entry.failures = 0;
                 entry.panics = 0;
                 if entry.wanted {
-                    entry.queued = true;
+                    (entry.queued, entry.since) = (true, now);
                     self.ready.push_back(key.clone());
                 } else if entry.timer.is_none() {
                     self.entries.remove(key);
@@ -137,6 +154,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 entry.reasons.extend(taken.into_iter().filter(Reason::is_event));
                 entry.reasons.truncate(Cause::MAX_FOLDED + 1);
                 let delay = BASE_DELAY.saturating_mul(1 << entry.failures.min(20).saturating_sub(1)).min(MAX_DELAY);
+                self.passed.retried += 1;
                 // The backoff stands instead of an earlier timer: sooner would be no backoff.
                 entry.timer = None;
                 self.add_after(key.clone(), now, delay, "backoff");
@@ -160,6 +178,16 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.entries.is_empty()
     }
 
+    /// How many keys could be taken now, as far as the queue was told the time.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// What went through since this was asked last.
+    pub fn take_passed(&mut self) -> Passed {
+        std::mem::take(&mut self.passed)
+    }
+
     /// The parked keys.
     pub fn parked(&self) -> impl Iterator<Item = &K> {
         self.entries.iter().filter(|(_, e)| e.parked).map(|(k, _)| k)
@@ -181,9 +209,10 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 entry.reasons.insert(0, Reason::timer(name));
                 entry.reasons.truncate(Cause::MAX_FOLDED + 1);
             }
+            self.passed.added += u64::from(!entry.wanted);
             entry.wanted = true;
             if !entry.queued && !entry.in_hand {
-                entry.queued = true;
+                (entry.queued, entry.since) = (true, now);
                 self.ready.push_back(key);
             }
         }

@@ -6,6 +6,8 @@
 //! Guarantees: a key is never reconciled on a state older than its own last write. A panic of the core parks the key after the third time in
 //! a row and leaves the others alone. A restart loses the queue; everything is listed and looked at again.
 
+mod figures;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,12 +21,14 @@ use tracing::Instrument;
 use crate::api::Failed;
 use crate::feed::{Change, Feed};
 use crate::lease::Leadership;
+use crate::metrics::Registry;
 use crate::queue::{Outcome, Queue};
 use crate::recorder::Note;
 use crate::supervise::{Child, StartError, worker};
 use crate::view::ParseCache;
 use crate::why::{Reason, Why};
 use crate::{Api, Command, Decision, View};
+use figures::Figures;
 
 /// How many keys of one reconciler have commands on their way at a time.
 const IN_HAND: usize = 32;
@@ -60,6 +64,7 @@ pub fn controller<R, F>(
     feed: F,
     api: Api,
     leads: Option<Leadership>,
+    metrics: Registry,
 ) -> Child
 where
     R: Reconciler,
@@ -68,6 +73,7 @@ where
     let make = Arc::new(make);
     worker(R::NAME, move |scope| {
         let (make, feed, api, mut leads) = (make.clone(), feed.clone(), api.clone(), leads.clone());
+        let metrics = metrics.clone();
         async move {
             loop {
                 if let Some(leads) = &mut leads {
@@ -76,7 +82,7 @@ where
                         led = leads.wait_for(Option::is_some) => { led?; }
                     }
                 }
-                let shell = Shell::new(make(), feed.clone(), api.clone());
+                let shell = Shell::new(make(), feed.clone(), api.clone(), &metrics);
                 tokio::select! {
                     () = scope.cancelled().cancelled() => return Ok(()),
                     () = lost(&mut leads) => {}
@@ -102,18 +108,23 @@ struct Shell<R, F> {
     cache: ParseCache,
     queue: Queue<Key>,
     started: Instant,
+    figures: Figures,
 }
 
+/// A decision, and what came of it.
 struct Attempt {
     key: Key,
     commands: Vec<Command>,
     why: Why,
+    /// When the key was taken in hand.
+    began: Instant,
     result: Result<(), Failed>,
 }
 
 impl<R: Reconciler, F: Feed> Shell<R, F> {
-    fn new(core: R, feed: F, api: Api) -> Self {
-        Shell { core, feed, api, cache: ParseCache::default(), queue: Queue::default(), started: Instant::now() }
+    fn new(core: R, feed: F, api: Api, metrics: &Registry) -> Self {
+        let (cache, queue, figures) = (ParseCache::default(), Queue::default(), Figures::new(metrics, R::NAME));
+        Shell { core, feed, api, cache, queue, started: Instant::now(), figures }
     }
 
     async fn run(mut self) -> Result<(), StartError> {
@@ -121,10 +132,11 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
         let mut in_hand = FuturesUnordered::new();
         loop {
             while in_hand.len() < IN_HAND {
-                let Some((key, commands, why)) = self.decide() else { break };
-                let span = why.span().clone();
-                in_hand.push(execute(self.api.clone(), self.feed.clone(), key, commands, why).instrument(span));
+                let Some(decided) = self.decide() else { break };
+                let span = decided.why.span().clone();
+                in_hand.push(execute(self.api.clone(), self.feed.clone(), decided).instrument(span));
             }
+            self.figures.look(&mut self.queue);
             let due = self.queue.next_due().map(|due| tokio::time::Instant::from_std(self.started + due));
             tokio::select! {
                 batch = changes.next() => {
@@ -145,14 +157,16 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
         }
         let view = View::new(&self.feed, &self.cache);
         for key in self.core.keys(view, change) {
-            self.queue.add(key, Reason::change(change));
+            self.queue.add(key, Reason::change(change), self.started.elapsed());
         }
     }
 
     /// Reconciles keys until one has commands to run.
-    fn decide(&mut self) -> Option<(Key, Vec<Command>, Why)> {
+    fn decide(&mut self) -> Option<Attempt> {
         loop {
             let job = self.queue.take(self.started.elapsed())?;
+            let began = Instant::now();
+            self.figures.waited(job.waited);
             let view = View::new(&self.feed, &self.cache);
             let observed = view.revision();
             let core = &mut self.core;
@@ -168,16 +182,18 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
             }
             if decision.commands.is_empty() {
                 self.queue.finish(&job.key, self.started.elapsed(), Outcome::Done);
+                self.figures.worked(began.elapsed());
                 continue;
             }
             // Only now: a look that leads to nothing is no part of any trace.
             let why = Why::of(job.reasons, observed)
                 .within(|| tracing::info_span!("controller.reconcile", controller = R::NAME, key = %job.key));
-            return Some((job.key, decision.commands, why));
+            return Some(Attempt { key: job.key, commands: decision.commands, why, began, result: Ok(()) });
         }
     }
 
-    fn settle(&mut self, Attempt { key, commands, why, result }: Attempt) {
+    fn settle(&mut self, Attempt { key, commands, why, began, result }: Attempt) {
+        self.figures.worked(began.elapsed());
         let now = self.started.elapsed();
         let Err(Failed { index, status, .. }) = result else {
             self.queue.finish(&key, now, Outcome::Done);
@@ -197,16 +213,16 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
 }
 
 /// Runs commands, then waits until the feed shows what they wrote.
-async fn execute<F: Feed>(api: Api, feed: F, key: Key, commands: Vec<Command>, why: Why) -> Attempt {
-    let result = api.run(&commands, &why).await;
+async fn execute<F: Feed>(api: Api, feed: F, decided: Attempt) -> Attempt {
+    let result = api.run(&decided.commands, &decided.why).await;
     let written = match &result {
         Ok(done) => done.revision,
         Err(failed) => failed.revision,
     };
     if written > 0 && !feed.wait_for(written, OWN_WRITE).await {
-        tracing::warn!(%key, written, "the mirror does not show our own write yet");
+        tracing::warn!(key = %decided.key, written, "the mirror does not show our own write yet");
     }
-    Attempt { key, commands, why, result: result.map(|_| ()) }
+    Attempt { result: result.map(drop), ..decided }
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod backoff;
 pub mod config;
+pub mod figures;
 pub mod model;
 pub mod node;
 pub mod plan;
@@ -23,13 +24,14 @@ use std::sync::Arc;
 use cox_bus::Bus;
 use cox_kit::recorder::{Aggregator, Reporter, recorder};
 use cox_kit::supervise::ComponentError;
-use cox_kit::{Api, Feed, Running, Scope};
+use cox_kit::{Api, Feed, Registry, Running, Scope};
 use cox_objects::Kinds;
 use cox_runtime::Runtime;
 use parking_lot::Mutex;
 
 pub use config::Config;
 
+use crate::figures::Figures;
 use crate::node::facts::Machine;
 use crate::node::{Context, heartbeat};
 
@@ -45,6 +47,8 @@ pub struct Deps<F> {
     pub runtime: Arc<dyn Runtime>,
     /// Configuration.
     pub config: Config,
+    /// What is measured.
+    pub metrics: Registry,
 }
 
 /// Starts a kubelet. It registers its Node, finds again what runs, and goes on from there.
@@ -63,6 +67,7 @@ pub async fn start<F: Feed>(deps: Deps<F>) -> Result<Running, ComponentError> {
         cache: Arc::default(),
         tokens: Arc::default(),
         pulls: Arc::default(),
+        figures: Figures::new(&deps.metrics),
     };
     let mut children = vec![
         recorder(api),

@@ -13,6 +13,7 @@ use cox_runtime::Runtime;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 
 use crate::config::Config;
+use crate::figures::Figures;
 use crate::node::facts::Machine;
 use crate::pod::Pulls;
 use crate::spec::env::Sources;
@@ -37,6 +38,8 @@ pub struct Context<F> {
     pub tokens: Arc<token::Cache>,
     /// Backoffs of images.
     pub pulls: Arc<Pulls>,
+    /// What is measured.
+    pub figures: Figures,
 }
 
 impl<F: Clone> Clone for Context<F> {
@@ -50,6 +53,7 @@ impl<F: Clone> Clone for Context<F> {
             cache: self.cache.clone(),
             tokens: self.tokens.clone(),
             pulls: self.pulls.clone(),
+            figures: self.figures.clone(),
         }
     }
 }

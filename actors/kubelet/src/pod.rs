@@ -7,6 +7,7 @@
 //! Guarantees: at most one operation of a kind is under way; operations can be aborted and repeated at any point. A restart of the actor
 //! loses backoffs and the probes' counts; everything else is found again in the runtime.
 
+mod figures;
 mod health;
 mod images;
 mod look;
@@ -127,6 +128,7 @@ pub struct State<F> {
     wake: Option<AbortHandle>,
     /// When the pod began to end.
     ending: Option<Instant>,
+    figures: figures::Own,
 }
 
 impl<F: Feed> Actor for Worker<F> {
@@ -147,6 +149,7 @@ impl<F: Feed> Actor for Worker<F> {
             verdict: rejected,
             ..Memory::default()
         };
+        let figures = figures::Own::new(context.figures.share(), told.is_some());
         let state = State {
             context,
             scope,
@@ -166,6 +169,7 @@ impl<F: Feed> Actor for Worker<F> {
             probers: HashMap::new(),
             wake: None,
             ending: None,
+            figures,
             myself: myself.clone(),
         };
         myself.send_message(Message::Look(reason))?;
@@ -248,6 +252,7 @@ impl<F: Feed> State<F> {
     /// Looks at the runtime, plans, acts, tells.
     async fn turn(&mut self) -> Result<(), ActorProcessingErr> {
         self.look_at_runtime().await?;
+        self.count();
         let deadline = self.watch_deadline();
         let now = cox_kit::clock::now();
         if self.gone && !self.known().is_ending() {

@@ -23,6 +23,7 @@ pub mod snapshot;
 pub mod term;
 
 mod decisions;
+mod figures;
 mod scheduler;
 mod start;
 mod tally;

@@ -41,6 +41,17 @@ struct Entry {
     woken: Option<Reason>,
 }
 
+/// How many pods wait, by what they wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Their turn.
+    pub active: usize,
+    /// The end of their backoff.
+    pub backoff: usize,
+    /// A change of what rejected them.
+    pub unschedulable: usize,
+}
+
 /// The queue. Time is an offset from any fixed start, passed in; nothing here waits.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -134,6 +145,13 @@ impl Queue {
     /// Whether a pod is to be tried now.
     pub fn is_ready(&self) -> bool {
         !self.active.is_empty()
+    }
+
+    /// How many pods wait for what; those being tried do not wait.
+    pub fn waiting(&self) -> Waiting {
+        let unschedulable = self.parked.len();
+        // Who is parked has a timer, too.
+        Waiting { active: self.active.len(), backoff: self.timers.len().saturating_sub(unschedulable), unschedulable }
     }
 
     /// How many pods wait.

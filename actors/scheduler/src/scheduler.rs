@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use cox_kit::feed::{Changes, Feed};
 use cox_kit::lease::Leadership;
 use cox_kit::supervise::{Child, StartError, worker};
-use cox_kit::{Api, Command, Reason, Why, clock};
+use cox_kit::{Api, Command, Reason, Registry, Why, clock};
 use cox_objects::{Revision, Status};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 
 use crate::commands::{self, SCHEDULER};
+use crate::figures::{Ended, Figures};
 use crate::intake::{self, FOLLOWED};
 use crate::journal::Journal;
 use crate::planner::{Attempt, Planner, Step};
@@ -30,16 +31,23 @@ const IN_FLIGHT: usize = 4;
 const SLICE: Duration = Duration::from_millis(10);
 
 /// The child that works while it leads.
-pub(crate) fn scheduler<F: Feed>(feed: F, api: Api, leads: Leadership, journal: Arc<Mutex<Journal>>) -> Child {
+pub(crate) fn scheduler<F: Feed>(
+    feed: F,
+    api: Api,
+    leads: Leadership,
+    journal: Arc<Mutex<Journal>>,
+    metrics: Registry,
+) -> Child {
     worker("scheduler", move |scope| {
         let (feed, api, mut leads, journal) = (feed.clone(), api.clone(), leads.clone(), journal.clone());
+        let metrics = metrics.clone();
         async move {
             loop {
                 tokio::select! {
                     () = scope.cancelled().cancelled() => return Ok(()),
                     led = leads.wait_for(Option::is_some) => { led?; }
                 }
-                let shell = Shell::new(feed.clone(), api.clone(), journal.clone());
+                let shell = Shell::new(feed.clone(), api.clone(), journal.clone(), Figures::new(&metrics));
                 tokio::select! {
                     () = scope.cancelled().cancelled() => return Ok(()),
                     // A closed channel is a dead elector, which its supervisor starts again.
@@ -59,20 +67,28 @@ struct Shell<F> {
     started: Instant,
     /// Chooses between equally good nodes, another one each time.
     turn: u64,
+    figures: Figures,
 }
 
 /// What was written of a batch.
 struct Written {
     pod: Arc<Pod>,
     bound: Option<Arc<str>>,
-    why: Why,
+    decided: Decided,
     result: Result<(), Status>,
 }
 
+/// Why it was tried, and since when.
+#[derive(Clone)]
+struct Decided {
+    why: Why,
+    began: Instant,
+}
+
 impl<F: Feed> Shell<F> {
-    fn new(feed: F, api: Api, journal: Arc<Mutex<Journal>>) -> Self {
-        let turn = rand::random();
-        Shell { planner: Planner::new(SCHEDULER), feed, api, journal, started: Instant::now(), turn }
+    fn new(feed: F, api: Api, journal: Arc<Mutex<Journal>>, figures: Figures) -> Self {
+        let (planner, started, turn) = (Planner::new(SCHEDULER), Instant::now(), rand::random());
+        Shell { planner, feed, api, journal, started, turn, figures }
     }
 
     async fn run(mut self) -> Result<(), StartError> {
@@ -86,6 +102,7 @@ impl<F: Feed> Shell<F> {
                     in_flight.push(write(self.api.clone(), self.feed.clone(), batch));
                 }
             }
+            self.figures.pending(self.planner.queue().waiting());
             let free = in_flight.len() < IN_FLIGHT;
             let due = self.planner.queue().next_due().map(|due| tokio::time::Instant::from_std(self.started + due));
             tokio::select! {
@@ -116,30 +133,37 @@ impl<F: Feed> Shell<F> {
         Ok(())
     }
 
-    fn decide(&mut self) -> Vec<(Attempt, Why)> {
-        let began = Instant::now();
+    fn decide(&mut self) -> Vec<(Attempt, Decided)> {
+        let slice = Instant::now();
         let observed: Revision = self.feed.revision();
         let mut batch = Vec::new();
-        while batch.len() < BATCH && began.elapsed() < SLICE {
+        while batch.len() < BATCH && slice.elapsed() < SLICE {
+            let began = Instant::now();
             self.turn = self.turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let Some(attempt) = self.planner.next(self.started.elapsed(), self.turn >> 32) else { break };
             self.journal.lock().keep(&attempt, observed, clock::now());
             let why = Why::of(attempt.reasons.iter().cloned(), observed).within(|| span(&attempt));
-            batch.push((attempt, why));
+            batch.push((attempt, Decided { why, began }));
         }
         batch
     }
 
     fn settle(&mut self, written: Vec<Written>) {
         let now = self.started.elapsed();
-        for Written { pod, bound, why, result } in written {
+        for Written { pod, bound, decided, result } in written {
             if let Err(status) = &result {
                 tracing::debug!(pod = %pod.key, %status, "what was decided was not written");
             }
+            let ended = match (&bound, &result) {
+                (_, Err(_)) => Ended::Error,
+                (Some(_), Ok(())) => Ended::Scheduled,
+                (None, Ok(())) => Ended::Unschedulable,
+            };
+            self.figures.attempt(ended, decided.began.elapsed());
             match bound {
                 Some(node) => {
                     if result.is_ok() {
-                        self.api.record(commands::bound(&pod, &node), &why);
+                        self.api.record(commands::bound(&pod, &node), &decided.why);
                     }
                     self.planner.settle_binding(&pod, result.is_ok(), &Reason::timer("binding"), now);
                 }
@@ -159,29 +183,29 @@ fn span(attempt: &Attempt) -> tracing::Span {
 }
 
 /// Writes what was decided: bindings together, then conditions together, then for whom room is made.
-async fn write<F: Feed>(api: Api, feed: F, batch: Vec<(Attempt, Why)>) -> Vec<Written> {
+async fn write<F: Feed>(api: Api, feed: F, batch: Vec<(Attempt, Decided)>) -> Vec<Written> {
     let (mut together, mut of) = (Vec::new(), Vec::new());
     let (mut conditions, mut told) = (Vec::new(), Vec::new());
     let mut written = Vec::new();
-    for (attempt, why) in batch {
+    for (attempt, decided) in batch {
         match attempt.step {
             Step::Bind { pod, node } => {
-                together.push((commands::bind(&pod, &node), why.clone()));
-                of.push((pod, Some(node), why));
+                together.push((commands::bind(&pod, &node), decided.why.clone()));
+                of.push((pod, Some(node), decided));
             }
             Step::Tell { pod, message, nominate, victims } => {
-                api.record(commands::failed(&pod, &message), &why);
+                api.record(commands::failed(&pod, &message), &decided.why);
                 let stored = feed.get(&pod.key);
                 let nominated = nominate.as_ref().map(Option::as_ref);
                 let say = stored.and_then(|s| commands::unschedulable(&s, &pod, &message, nominated, clock::now()));
                 match (victims.is_empty(), say) {
-                    (true, None) => written.push(Written { pod, bound: None, why, result: Ok(()) }),
+                    (true, None) => written.push(Written { pod, bound: None, decided, result: Ok(()) }),
                     (true, Some(say)) => {
-                        conditions.push((say, why.clone()));
-                        told.push((pod, None, why));
+                        conditions.push((say, decided.why.clone()));
+                        told.push((pod, None, decided));
                     }
                     (false, say) => {
-                        written.push(make_room(&api, &feed, pod, nominate.flatten(), victims, say, why).await)
+                        written.push(make_room(&api, &feed, pod, nominate.flatten(), victims, say, decided).await)
                     }
                 }
             }
@@ -190,10 +214,10 @@ async fn write<F: Feed>(api: Api, feed: F, batch: Vec<(Attempt, Why)>) -> Vec<Wr
     together.append(&mut conditions);
     of.append(&mut told);
     let results = api.run_each(&together).await;
-    written.extend(of.into_iter().zip(results).map(|((pod, bound, why), result)| Written {
+    written.extend(of.into_iter().zip(results).map(|((pod, bound, decided), result)| Written {
         pod,
         bound,
-        why,
+        decided,
         result: result.map(drop),
     }));
     written
@@ -207,17 +231,17 @@ async fn make_room<F: Feed>(
     node: Option<Arc<str>>,
     victims: Vec<Arc<Pod>>,
     say: Option<Command>,
-    why: Why,
+    decided: Decided,
 ) -> Written {
     let going =
         victims.iter().filter_map(|victim| Some(commands::evict(&feed.get(&victim.key)?, victim, clock::now())));
     let run: Vec<Command> = going.flatten().chain(say).collect();
-    let result = api.run(&run, &why).await;
+    let result = api.run(&run, &decided.why).await;
     let node = node.or_else(|| pod.nominated.clone()).unwrap_or_default();
     if result.is_ok() {
-        victims.iter().for_each(|victim| api.record(commands::preempted(victim, &pod, &node), &why));
+        victims.iter().for_each(|victim| api.record(commands::preempted(victim, &pod, &node), &decided.why));
     }
-    Written { pod, bound: None, why, result: result.map(drop).map_err(|failed| failed.status) }
+    Written { pod, bound: None, decided, result: result.map(drop).map_err(|failed| failed.status) }
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cox_bus::Bus;
 use cox_kit::recorder::{Aggregator, Reporter, recorder};
 use cox_kit::supervise::ComponentError;
-use cox_kit::{Api, Feed, Running, Scope, lease};
+use cox_kit::{Api, Feed, Registry, Running, Scope, lease};
 use cox_objects::Kinds;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -27,6 +27,8 @@ pub struct Deps<F> {
     pub feed: F,
     /// The name of this instance in the Lease, another one for each: `host_uuid`.
     pub holder: String,
+    /// What is measured.
+    pub metrics: Registry,
 }
 
 /// Starts the scheduler. It works once it holds its Lease, and stops working when it loses it.
@@ -34,7 +36,7 @@ pub struct Deps<F> {
 /// # Errors
 /// If an actor cannot start.
 pub async fn start<F: Feed>(deps: Deps<F>) -> Result<Running, ComponentError> {
-    let Deps { bus, kinds, feed, holder } = deps;
+    let Deps { bus, kinds, feed, holder, metrics } = deps;
     let (sender, leads) = watch::channel(None);
     let free = Api::new(bus.clone(), kinds);
     let reporter = Reporter { component: SCHEDULER.to_owned(), host: String::new() };
@@ -45,7 +47,7 @@ pub async fn start<F: Feed>(deps: Deps<F>) -> Result<Running, ComponentError> {
         recorder(api.clone()),
         decisions::server(bus, journal.clone()),
         lease::elector(LEASE.to_owned(), holder, feed.clone(), free, sender),
-        scheduler::scheduler(feed, api, leads, journal),
+        scheduler::scheduler(feed, api, leads, journal, metrics),
     ];
     Running::start(Scope::root("scheduler"), children).await
 }

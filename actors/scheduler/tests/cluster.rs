@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cox_bus::{Bus, Identity};
-use cox_kit::Running;
+use cox_kit::{Registry, Running};
 use cox_mirror::Mirror;
 use cox_objects::{Key, Resource, Source, kinds};
 use cox_scheduler::{DECISIONS, Deps};
@@ -22,7 +22,8 @@ struct Cluster {
 async fn start(dir: &Path) -> Cluster {
     let core = Core::start(dir, &[]).await;
     let (bus, kinds) = (core.connect(Identity::Scheduler).await, Arc::new(kinds::builtin()));
-    let deps = Deps { bus, kinds, feed: core.mirror.clone(), holder: "test_1".to_owned() };
+    let deps =
+        Deps { bus, kinds, feed: core.mirror.clone(), holder: "test_1".to_owned(), metrics: Registry::default() };
     let scheduler = cox_scheduler::start(deps).await.unwrap();
     let ops = core.connect(Identity::Ops).await;
     Cluster { core, ops, scheduler }

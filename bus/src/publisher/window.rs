@@ -43,6 +43,11 @@ impl Window {
         self.flying.remove(&revision);
     }
 
+    /// The revision up to which the server has everything.
+    pub(super) fn stored(&self) -> Revision {
+        self.flying.keys().next().unwrap_or(&self.next).saturating_sub(1)
+    }
+
     /// The oldest one in flight, if it was sent longer ago than this.
     pub(super) fn overdue(&self, now: Instant, after: Duration) -> Option<Revision> {
         let (&revision, &sent) = self.flying.first_key_value()?;

@@ -48,6 +48,7 @@ impl Cluster {
             backend: state.clone(),
             mirror,
             readiness: Arc::new(Well),
+            metrics: Default::default(),
         };
         let serving = start(deps).await.unwrap();
         Cluster { address: serving.address(), pki, state, serving }

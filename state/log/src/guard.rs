@@ -1,5 +1,7 @@
 //! Guards: what must hold of the whole state when a transaction is decided, and who decides it.
 
+use std::time::Duration;
+
 use cox_objects::{Event, Key, Object, Revision, Status};
 
 /// A condition on state that is not one object's: checked on the writer thread against committed state plus the batch before it.
@@ -74,6 +76,11 @@ pub trait Arbiter: Send + 'static {
 
     /// Everything that was applied is durable, up to this revision: what is shared with readers may be published.
     fn durable(&mut self, head: Revision);
+
+    /// A batch of so many transactions was written in that time, synced; nothing, unless somebody measures it.
+    fn written(&mut self, transactions: usize, took: Duration) {
+        let _ = (transactions, took);
+    }
 
     /// Forgets everything and starts from these objects, all that there are at a revision: at the opening of the log, and after a batch
     /// that could not be written.

@@ -174,6 +174,7 @@ impl Writer {
                 answers.push((answer, decided, _permit));
             }
         }
+        let began = Instant::now();
         let written = if stage.events().is_empty() { Ok(()) } else { write(&db, &stage, self.drop_before(newest)) };
         match written {
             Ok(()) => {
@@ -183,6 +184,7 @@ impl Writer {
                 let moved = stage.head() != self.head;
                 self.head = stage.head();
                 if moved {
+                    self.arbiter.written(answers.len(), began.elapsed());
                     self.store.recent.commit(stage.events());
                     self.arbiter.durable(self.head);
                     self.store.head.send_replace(self.head);

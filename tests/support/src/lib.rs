@@ -149,6 +149,7 @@ async fn apiserver(nats: &NatsServer, dir: &Path) -> Apiserver {
             accept_loss: false,
             log: cox_log::Options::default(),
         },
+        metrics: Default::default(),
     };
     cox_apiserver::start(deps).await.unwrap()
 }

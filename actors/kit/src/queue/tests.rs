@@ -20,9 +20,9 @@ const T0: Duration = Duration::ZERO;
 #[test]
 fn arrivals_of_one_key_are_one_job_with_all_triggers() {
     let mut queue = Queue::default();
-    queue.add("a", timer("1"));
-    queue.add("b", timer("2"));
-    queue.add("a", timer("3"));
+    queue.add("a", timer("1"), T0);
+    queue.add("b", timer("2"), T0);
+    queue.add("a", timer("3"), T0);
     let job = queue.take(T0).unwrap();
     assert_eq!((job.key, job.reasons), ("a", vec![timer("3"), timer("1")]));
     assert_eq!(queue.take(T0).unwrap().key, "b");
@@ -32,9 +32,9 @@ fn arrivals_of_one_key_are_one_job_with_all_triggers() {
 #[test]
 fn what_arrives_while_in_hand_comes_after() {
     let mut queue = Queue::default();
-    queue.add("a", timer("1"));
+    queue.add("a", timer("1"), T0);
     queue.take(T0).unwrap();
-    queue.add("a", timer("2"));
+    queue.add("a", timer("2"), T0);
     assert_eq!(queue.take(T0), None);
     queue.finish(&"a", T0, Outcome::Done);
     assert_eq!(queue.take(T0).unwrap().reasons, [timer("2")]);
@@ -45,7 +45,7 @@ fn what_arrives_while_in_hand_comes_after() {
 #[test]
 fn failures_back_off_and_are_forgotten_after_success() {
     let mut queue = Queue::default();
-    queue.add("a", timer("x"));
+    queue.add("a", timer("x"), T0);
     let mut now = T0;
     let mut last = Duration::ZERO;
     for _ in 0..20 {
@@ -66,7 +66,7 @@ fn failures_back_off_and_are_forgotten_after_success() {
 #[test]
 fn the_third_panic_parks_until_the_input_changes() {
     let mut queue = Queue::default();
-    queue.add("a", timer("x"));
+    queue.add("a", timer("x"), T0);
     let mut now = T0;
     for round in 1..=3 {
         queue.take(now).unwrap();
@@ -75,15 +75,15 @@ fn the_third_panic_parks_until_the_input_changes() {
     }
     assert_eq!(queue.take(now), None);
     assert_eq!(queue.parked().collect::<Vec<_>>(), [&"a"]);
-    queue.add("a", timer("y"));
+    queue.add("a", timer("y"), T0);
     assert!(queue.take(now).is_some());
 }
 
 #[test]
 fn a_try_after_a_failure_has_the_reasons_of_the_first() {
     let mut queue = Queue::default();
-    queue.add("a", event(1));
-    queue.add("a", event(2));
+    queue.add("a", event(1), T0);
+    queue.add("a", event(2), T0);
     let mut now = T0;
     for _ in 0..3 {
         queue.take(now).unwrap();
@@ -91,12 +91,12 @@ fn a_try_after_a_failure_has_the_reasons_of_the_first() {
         now += MAX_DELAY;
     }
     assert_eq!(queue.take(now).unwrap().reasons, [timer("backoff"), event(2), event(1)]);
-    queue.add("a", event(3));
+    queue.add("a", event(3), T0);
     queue.finish(&"a", now, Outcome::Failed);
     now += MAX_DELAY;
     assert_eq!(queue.take(now).unwrap().reasons, [event(3), event(2), event(1)], "news come first");
     queue.finish(&"a", now, Outcome::Done);
-    queue.add("a", event(4));
+    queue.add("a", event(4), T0);
     assert_eq!(queue.take(now).unwrap().reasons, [event(4)]);
 }
 
@@ -110,7 +110,7 @@ proptest! {
         for (action, key) in steps {
             now += Duration::from_millis(7);
             match action {
-                0 => { queue.add(key, timer("t")); wanted.insert(key); }
+                0 => { queue.add(key, timer("t"), now); wanted.insert(key); }
                 1 => { queue.add_after(key, now, Duration::from_millis(u64::from(key) * 10), "later"); wanted.insert(key); }
                 2 => if let Some(job) = queue.take(now) {
                     prop_assert!(in_hand.insert(job.key));
@@ -131,4 +131,25 @@ proptest! {
         }
         prop_assert!(wanted.is_empty(), "lost {wanted:?}");
     }
+}
+
+#[test]
+fn what_passes_is_counted_and_how_long_it_waits() {
+    let at = Duration::from_millis;
+    let mut queue = Queue::default();
+    queue.add("a", timer("1"), at(10));
+    queue.add("a", timer("2"), at(20));
+    queue.add("b", timer("1"), at(20));
+    assert_eq!(queue.ready(), 2);
+    assert_eq!(queue.take(at(50)).unwrap().waited, at(40));
+    queue.add("a", timer("3"), at(60));
+    assert_eq!(queue.take_passed(), Passed { added: 3, retried: 0 });
+    queue.finish(&"a", at(70), Outcome::Done);
+    assert_eq!(queue.take(at(70)).unwrap().waited, at(50));
+    queue.finish(&"b", at(100), Outcome::Failed);
+    let due = queue.next_due().unwrap();
+    queue.take(at(100)).unwrap();
+    queue.finish(&"a", at(100), Outcome::Done);
+    assert_eq!(queue.take(due + at(1)).unwrap().waited, at(1) - at(1));
+    assert_eq!(queue.take_passed(), Passed { added: 1, retried: 1 });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cox_bus::{Identity, Verb};
-use cox_kit::Running;
+use cox_kit::{Registry, Running};
 use cox_kubelet::spec::sandbox::NodeDns;
 use cox_kubelet::{Config, Deps};
 use cox_mirror::Mirror;
@@ -56,6 +56,7 @@ impl Cluster {
             feed: self.mirror.clone(),
             runtime: Arc::new(self.runtime.clone()),
             config,
+            metrics: Registry::default(),
         };
         self.kubelet = Some(cox_kubelet::start(deps).await.unwrap());
     }

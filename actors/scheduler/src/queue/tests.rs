@@ -111,3 +111,19 @@ fn a_changed_priority_moves_a_waiting_pod_and_removal_forgets_it() {
     queue.changed(Plugins::ALL, &reason(), at(100));
     assert_eq!(take(&mut queue, 100), None);
 }
+
+#[test]
+fn pods_are_counted_by_what_they_wait_for() {
+    let mut queue = Queue::default();
+    for name in ["a", "b", "c", "d"] {
+        queue.add(&key(name), 0, None, at(0));
+    }
+    let first: Vec<_> = (0..3).filter_map(|_| take(&mut queue, 0)).collect();
+    assert_eq!(first, ["a", "b", "c"]);
+    assert_eq!(queue.waiting(), Waiting { active: 1, backoff: 0, unschedulable: 0 }, "who is tried does not wait");
+    queue.park(&key("a"), FIT, at(0));
+    queue.retry(&key("b"), at(0));
+    assert_eq!(queue.waiting(), Waiting { active: 1, backoff: 1, unschedulable: 1 });
+    queue.changed(FIT, &reason(), at(50));
+    assert_eq!(queue.waiting(), Waiting { active: 2, backoff: 1, unschedulable: 0 });
+}
