@@ -3,15 +3,18 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::Ipv4Net;
 
-use crate::restore::Moment;
-
+mod backup;
+mod bench;
+mod integrator;
 mod past;
 
+pub use backup::{Backup, Restore, Verify};
+pub use bench::{Bench, Operation};
+pub use integrator::{Integrator, IntegratorAction, NewIntegrator};
 pub use past::{Form, Get, History};
 
 /// Coxswain: a container orchestrator that speaks the Kubernetes API. Every change is an event in one log, every component an actor on one bus.
@@ -275,58 +278,6 @@ pub struct Events {
     pub data_dir: PathBuf,
 }
 
-/// Options of `cox integrator`.
-#[derive(Args)]
-pub struct Integrator {
-    /// What to do.
-    #[command(subcommand)]
-    pub action: IntegratorAction,
-    /// Where the cluster keeps its state.
-    #[arg(long, global = true, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
-    pub data_dir: PathBuf,
-}
-
-/// What `cox integrator` can do.
-#[derive(Subcommand)]
-pub enum IntegratorAction {
-    /// Make a durable consumer of the event stream and credentials for it; prints the credentials' file.
-    Create(NewIntegrator),
-    /// List the integrators: how far each one is, and what it missed.
-    List {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// End an integrator: its consumer and its credentials.
-    Delete {
-        /// Its name.
-        name: String,
-    },
-}
-
-/// Options of `cox integrator create`.
-#[derive(Args)]
-pub struct NewIntegrator {
-    /// Its name.
-    pub name: String,
-    /// Which events it gets: RESOURCE[.GROUP][/NAMESPACE[/NAME]], with * for any and _ as the namespace of cluster-scoped objects; may be given
-    /// many times.
-    #[arg(long = "filter", required = true, value_name = "FILTER", value_delimiter = ',')]
-    pub filters: Vec<String>,
-    /// As whom it reads: it ends when RBAC no longer lets this user list and watch those resources.
-    #[arg(long = "as", required = true, value_name = "USER")]
-    pub user: String,
-    /// A group of that user; may be given many times.
-    #[arg(long = "group", value_name = "GROUP")]
-    pub groups: Vec<String>,
-    /// Begin after this revision; from now on if not given.
-    #[arg(long, value_name = "REV")]
-    pub since: Option<u64>,
-    /// How many messages may be delivered and not acknowledged: more are faster, but what is delivered again then comes late.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub in_flight: u32,
-}
-
 /// Options of `cox status`.
 #[derive(Args)]
 pub struct Status {
@@ -349,117 +300,6 @@ pub struct Metrics {
     pub data_dir: PathBuf,
 }
 
-/// Options of `cox backup`.
-#[derive(Args)]
-pub struct Backup {
-    /// Where the backup goes: a folder that is empty or not there. It holds the cluster's keys, so keep it as safe as the cluster.
-    #[arg(value_name = "DIR")]
-    pub to: PathBuf,
-    /// Where the cluster keeps its state.
-    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
-    pub data_dir: PathBuf,
-}
-
-/// Options of `cox verify`.
-#[derive(Args)]
-pub struct Verify {
-    /// A backup; the data directory if not given.
-    #[arg(value_name = "DIR")]
-    pub backup: Option<PathBuf>,
-    /// Where the cluster keeps its state; it must not run.
-    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
-    pub data_dir: PathBuf,
-}
-
-/// Options of `cox restore`.
-#[derive(Args)]
-pub struct Restore {
-    /// The backup.
-    #[arg(value_name = "DIR")]
-    pub backup: PathBuf,
-    /// As it was at this revision or time (2027-01-31T08:00:00Z, or how long ago: 90m, 1h); as it was when the backup was made if not given.
-    #[arg(long, value_name = "REV|TIME")]
-    pub to: Option<Moment>,
-    /// Where the new cluster keeps its state: a folder that is empty or not there.
-    #[arg(long, value_name = "NEW", env = "COX_DATA_DIR")]
-    pub data_dir: PathBuf,
-}
-
-/// Options of `cox bench`.
-#[derive(Args, Clone)]
-pub struct Bench {
-    /// The kubeconfig of the cluster, of any kind; $KUBECONFIG if not given, else the one in the data directory.
-    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Where the cluster keeps its state.
-    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
-    pub data_dir: PathBuf,
-    /// How many connections, each with one request at a time.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub connections: Vec<u16>,
-    /// What is measured.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_values_t = Operation::ALL)]
-    pub operations: Vec<Operation>,
-    /// How long each measurement takes at most (2s, 500ms).
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub time: Duration,
-    /// How many requests (for watch: events written) each measurement makes at most.
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub count: u64,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What `cox bench` measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Operation {
-    /// ConfigMaps of about 1 kB are created.
-    Create,
-    /// One ConfigMap is read, at the newest revision.
-    Get,
-    /// ConfigMaps are replaced, each connection its own.
-    Update,
-    /// 100 ConfigMaps are read at once, at the newest revision.
-    List,
-    /// Each connection watches all ConfigMaps; one more writes. Time from sending the write to reading the event.
-    Watch,
-}
-
-impl Operation {
-    /// All, in the order in which they are measured.
-    pub const ALL: [Operation; 5] =
-        [Operation::Create, Operation::Get, Operation::Update, Operation::List, Operation::Watch];
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Operation::Create => "create",
-            Operation::Get => "get",
-            Operation::Update => "update",
-            Operation::List => "list",
-            Operation::Watch => "watch",
-        })
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration between 1ms and 1h, as 2s or 500ms");
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let milliseconds = match unit {
-        "ms" => Some(number),
-        "s" => number.checked_mul(1000),
-        "m" => number.checked_mul(60_000),
-        _ => None,
-    };
-    match milliseconds {
-        Some(milliseconds @ 1..=3_600_000) => Ok(Duration::from_millis(milliseconds)),
-        _ => Err(wrong()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -480,14 +320,5 @@ mod tests {
         assert_eq!(up.without, [Part::Scheduler, Part::Kubelet, Part::Proxy]);
         assert_eq!(up.parts(), [Part::Apiserver, Part::Gateway, Part::Controllers, Part::Feeds]);
         assert!(Cli::try_parse_from(["cox", "component", "nobody", "--nats-url", "x", "--creds", "y"]).is_err());
-    }
-
-    #[test]
-    fn durations_have_a_unit_and_bounds() {
-        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "5", "s", "0s", "61m", "-1s", "99999999999999999999s", "1h2"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
     }
 }

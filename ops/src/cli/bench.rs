@@ -1,0 +1,98 @@
+//! Options of `cox bench`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::DATA_DIR;
+
+/// Options of `cox bench`.
+#[derive(Args, Clone)]
+pub struct Bench {
+    /// The kubeconfig of the cluster, of any kind; $KUBECONFIG if not given, else the one in the data directory.
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where the cluster keeps its state.
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR, env = "COX_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// How many connections, each with one request at a time.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub connections: Vec<u16>,
+    /// What is measured.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_values_t = Operation::ALL)]
+    pub operations: Vec<Operation>,
+    /// How long each measurement takes at most (2s, 500ms).
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub time: Duration,
+    /// How many requests (for watch: events written) each measurement makes at most.
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub count: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `cox bench` measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Operation {
+    /// ConfigMaps of about 1 kB are created.
+    Create,
+    /// One ConfigMap is read, at the newest revision.
+    Get,
+    /// ConfigMaps are replaced, each connection its own.
+    Update,
+    /// 100 ConfigMaps are read at once, at the newest revision.
+    List,
+    /// Each connection watches all ConfigMaps; one more writes. Time from sending the write to reading the event.
+    Watch,
+}
+
+impl Operation {
+    /// All, in the order in which they are measured.
+    pub const ALL: [Operation; 5] =
+        [Operation::Create, Operation::Get, Operation::Update, Operation::List, Operation::Watch];
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Create => "create",
+            Operation::Get => "get",
+            Operation::Update => "update",
+            Operation::List => "list",
+            Operation::Watch => "watch",
+        })
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration between 1ms and 1h, as 2s or 500ms");
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let milliseconds = match unit {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1000),
+        "m" => number.checked_mul(60_000),
+        _ => None,
+    };
+    match milliseconds {
+        Some(milliseconds @ 1..=3_600_000) => Ok(Duration::from_millis(milliseconds)),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_and_bounds() {
+        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "5", "s", "0s", "61m", "-1s", "99999999999999999999s", "1h2"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}
