@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub use cox_bus::now_ms;
 use cox_kit::Registry;
 use cox_mirror::Mirror;
 use cox_objects::{Kinds, Status, User};
@@ -98,9 +99,4 @@ pub fn too_large(revision: u64, current: u64) -> Status {
     let causes = serde_json::json!([{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]);
     Status { retry_after: Some(1), ..Status::new(504, "Timeout", message) }
         .with_details(serde_json::json!({"causes": causes, "retryAfterSeconds": 1}))
-}
-
-/// Milliseconds since the Unix epoch.
-pub fn now_ms() -> u64 {
-    cox_bus::now_ms()
 }

@@ -49,21 +49,16 @@ pub async fn door(bus: Bus, door: Door, metrics: Registry) -> Result<Running> {
         let (bus, door) = (bus.clone(), door.clone());
         async move {
             let mut questions = bus.listen(bus.subjects().ctl(&Identity::Transport, QUESTION), None).await?;
-            loop {
-                tokio::select! {
-                    () = scope.cancelled().cancelled() => return Ok(()),
-                    heard = questions.next() => {
-                        let heard = heard.ok_or("the bus connection is closed")?;
-                        let said = match heard.json() {
-                            Ok(AtDoor::Admit(name)) => door.admit(&name).await.map(Said::File),
-                            Ok(AtDoor::Dismiss(name)) => door.dismiss(&name).await.map(|()| Said::Gone),
-                            Err(error) => Ok(Said::Refused(error.to_string())),
-                        };
-                        let said = said.unwrap_or_else(|error| Said::Refused(error.to_string()));
-                        heard.answer_json(&said).await?;
-                    }
-                }
+            while let Some(heard) = scope.hear(&mut questions).await? {
+                let said = match heard.json() {
+                    Ok(AtDoor::Admit(name)) => door.admit(&name).await.map(Said::File),
+                    Ok(AtDoor::Dismiss(name)) => door.dismiss(&name).await.map(|()| Said::Gone),
+                    Err(error) => Ok(Said::Refused(error.to_string())),
+                };
+                let said = said.unwrap_or_else(|error| Said::Refused(error.to_string()));
+                heard.answer_json(&said).await?;
             }
+            Ok(())
         }
     });
     Ok(Running::start(scope, vec![credentials, answers]).await?)

@@ -69,19 +69,14 @@ pub(crate) async fn serve(bus: Bus, log: Log, data_dir: PathBuf, scope: Scope) -
     }
     let subject = bus.subjects().ctl(&Identity::Apiserver, QUESTION);
     let mut questions = bus.listen(subject, None).await?;
-    loop {
-        tokio::select! {
-            () = scope.cancelled().cancelled() => return Ok(()),
-            heard = questions.next() => {
-                let Some(heard) = heard else { return Err("the bus connection is closed".into()) };
-                let answer = match make(&log, &data_dir).await {
-                    Ok((folder, head)) => Answer::Made { folder, head },
-                    Err(failed) => Answer::Failed(failed.to_string()),
-                };
-                heard.answer_json(&answer).await?;
-            }
-        }
+    while let Some(heard) = scope.hear(&mut questions).await? {
+        let answer = match make(&log, &data_dir).await {
+            Ok((folder, head)) => Answer::Made { folder, head },
+            Err(failed) => Answer::Failed(failed.to_string()),
+        };
+        heard.answer_json(&answer).await?;
     }
+    Ok(())
 }
 
 async fn make(log: &Log, data_dir: &Path) -> Result<(PathBuf, Revision), Failed> {

@@ -24,14 +24,9 @@ pub const QUESTION: &str = "ready";
 pub(crate) async fn serve(bus: Bus, log: Log, scope: Scope) -> Result<(), StartError> {
     let subject = bus.subjects().ctl(&Identity::Apiserver, QUESTION);
     let mut questions = bus.listen(subject, None).await?;
-    loop {
-        tokio::select! {
-            () = scope.cancelled().cancelled() => return Ok(()),
-            heard = questions.next() => {
-                let Some(heard) = heard else { return Err("the bus connection is closed".into()) };
-                let facts = Readiness { not_writable: log.writable().borrow().clone().err(), bootstrapped: true, head: log.head() };
-                heard.answer_json(&facts).await?;
-            }
-        }
+    while let Some(heard) = scope.hear(&mut questions).await? {
+        let not_writable = log.writable().borrow().clone().err();
+        heard.answer_json(&Readiness { not_writable, bootstrapped: true, head: log.head() }).await?;
     }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cox_bus::{Heard, Listener};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -56,6 +57,17 @@ impl Scope {
     /// Cancelled when this place is to stop.
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancel
+    }
+
+    /// What is heard next; none once this place is to stop.
+    ///
+    /// # Errors
+    /// If the bus connection is closed.
+    pub async fn hear(&self, listener: &mut Listener) -> Result<Option<Heard>, StartError> {
+        tokio::select! {
+            () = self.cancel.cancelled() => Ok(None),
+            heard = listener.next() => heard.map(Some).ok_or_else(|| "the bus connection is closed".into()),
+        }
     }
 
     /// The path in the tree: `scheduler/binder`.

@@ -17,23 +17,18 @@ pub(crate) fn server(bus: Bus, journal: Arc<Mutex<Journal>>) -> Child {
         let (bus, journal) = (bus.clone(), journal.clone());
         async move {
             let mut questions = bus.listen(bus.subjects().ctl(&Identity::Scheduler, DECISIONS), None).await?;
-            loop {
-                tokio::select! {
-                    () = scope.cancelled().cancelled() => return Ok(()),
-                    heard = questions.next() => {
-                        let Some(heard) = heard else { return Err("the bus connection is closed".into()) };
-                        // An empty question asks for all.
-                        let question = if heard.payload.is_empty() { Ok(Question::default()) } else { heard.json() };
-                        match question {
-                            Ok(question) => {
-                                let answer = journal.lock().answer(&question);
-                                heard.answer_json(&answer).await?;
-                            }
-                            Err(error) => tracing::debug!(%error, "a question about decisions was not understood"),
-                        }
+            while let Some(heard) = scope.hear(&mut questions).await? {
+                // An empty question asks for all.
+                let question = if heard.payload.is_empty() { Ok(Question::default()) } else { heard.json() };
+                match question {
+                    Ok(question) => {
+                        let answer = journal.lock().answer(&question);
+                        heard.answer_json(&answer).await?;
                     }
+                    Err(error) => tracing::debug!(%error, "a question about decisions was not understood"),
                 }
             }
+            Ok(())
         }
     })
 }
