@@ -16,9 +16,10 @@ use crate::authorize::Authorizer;
 use crate::backend::Backend;
 use crate::documents::Documents;
 use crate::fence::Fence;
+use crate::flow::Flows;
 use crate::health::Readiness;
-use crate::limits::InFlight;
 use crate::metrics::Metrics;
+use crate::limits::Bodies;
 use crate::tasks::Tasks;
 
 /// How long a read waits for the mirror, and a write in all.
@@ -44,12 +45,14 @@ pub struct Gateway {
     pub documents: Documents,
     /// What `/readyz` asks.
     pub readiness: Arc<dyn Readiness>,
-    /// The gateway's own part of `/metrics`.
-    pub metrics: Arc<Metrics>,
+    /// What is measured of requests and watches.
+    pub metrics: Metrics,
     /// All that is measured in the process.
     pub registry: Registry,
-    /// Bounds of concurrency.
-    pub in_flight: InFlight,
+    /// Whose turn it is when there is too much to do.
+    pub flows: Flows,
+    /// Bounds what is held of large bodies.
+    pub bodies: Bodies,
     /// Conversations in progress.
     pub tasks: Tasks,
     /// Cancelled at shutdown: long answers end.
@@ -57,11 +60,6 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The gateway's own part of `/metrics`.
-    pub(crate) fn metrics_text(&self) -> String {
-        self.metrics.text(self.in_flight.now(), self.mirror.position().revision)
-    }
-
     /// Who sends a request: by its token, else by its connection's certificate, else nobody.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod conversation;
 pub mod discovery;
 mod documents;
 pub mod fence;
+pub mod flow;
 pub mod gateway;
 pub mod health;
 mod json;

@@ -1,201 +1,194 @@
-//! Counters of the gateway, in Prometheus' text form.
+//! What is counted of requests and watches, under the names and labels that dashboards for Kubernetes ask for.
+//!
+//! Guarantees: all labels are of bounded sets, whatever clients send; what a request is counted with is made for the first one of its kind and
+//! found by two look-ups afterwards, without a lock or an allocation.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+mod instruments;
+
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use cox_kit::Registry;
+use cox_kit::metrics::{Counter, Gauge, Metric};
+use cox_objects::{Kind, Kinds};
 use http::Method;
-use parking_lot::Mutex;
 
 use crate::route::{Action, Target};
+use instruments::{Labels, Series};
 
-/// Upper bounds of the latency histogram, in seconds: Kubernetes' first ones, and finer below.
-const BUCKETS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 1.0, 5.0];
+const CONVERSATIONS: Metric =
+    Metric { name: "cox_gateway_conversations", help: "Open exec, attach, port-forward, proxy and log streams." };
+const WATCH_EVENTS: Metric = Metric { name: "apiserver_watch_events_total", help: "Events sent on watches." };
+const TERMINATED: Metric = Metric {
+    name: "apiserver_terminated_watchers_total",
+    help: "Watches that were ended because they were too slow for what is remembered.",
+};
 
-/// What has been counted.
-#[derive(Default)]
+/// The instruments of a gateway.
 pub struct Metrics {
-    requests: Mutex<BTreeMap<Label, Series>>,
-    /// Watches that are open, and the events sent on all of them.
-    pub watches: Arc<Level>,
-    /// Conversations that are open (exec, attach, port-forward, followed logs).
-    pub conversations: Arc<Level>,
+    registry: Registry,
+    /// By the address of the kind, which all targets share.
+    kinds: Vec<OfKind>,
+    methods: [OnceLock<Series>; METHODS.len()],
+    conversations: Gauge,
 }
 
-/// Which requests are counted together, under the labels that Kubernetes gives them. All are of bounded sets, whatever clients send.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// What is measured of one kind.
+struct OfKind {
+    kind: Arc<Kind>,
+    /// By subresource, action and scope; made when the first request comes.
+    series: OnceLock<Box<[OnceLock<Series>]>>,
+    sent: OnceLock<Counter>,
+}
+
+const METHODS: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "other"];
+const SCOPES: [&str; 3] = ["cluster", "namespace", "resource"];
+const VERBS: [&str; 9] = ["GET", "LIST", "WATCH", "POST", "PUT", "PATCH", "DELETE", "DELETECOLLECTION", "CONNECT"];
+
+/// Which requests are counted together: the place of their instruments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
-    verb: &'static str,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
-    scope: &'static str,
+    /// Of something that is served; else only the method is known.
+    kind: Option<usize>,
+    place: usize,
 }
 
 impl Label {
     /// A request of which no more than its method is known.
     pub fn of_method(method: &Method) -> Self {
-        let verb = match *method {
-            Method::GET => "GET",
-            Method::POST => "POST",
-            Method::PUT => "PUT",
-            Method::PATCH => "PATCH",
-            Method::DELETE => "DELETE",
-            Method::HEAD => "HEAD",
-            Method::OPTIONS => "OPTIONS",
-            _ => "other",
-        };
-        Label { verb, ..Label::default() }
-    }
-
-    /// A request for something that is served.
-    pub fn of_target(target: &Target) -> Self {
-        let verb = match target.action {
-            Action::Get => "GET",
-            Action::List => "LIST",
-            Action::Watch => "WATCH",
-            Action::Create => "POST",
-            Action::Update => "PUT",
-            Action::Patch => "PATCH",
-            Action::Delete => "DELETE",
-            Action::DeleteCollection => "DELETECOLLECTION",
-            Action::Connect => "CONNECT",
-        };
-        let scope = match (target.action, target.name.as_str(), target.namespace.as_str()) {
-            (Action::Create, ..) => "resource",
-            (_, "", "") => "cluster",
-            (_, "", _) => "namespace",
-            _ => "resource",
-        };
-        let kind = &target.kind;
-        Label {
-            verb,
-            scope,
-            group: kind.group.clone(),
-            version: kind.version.clone(),
-            resource: kind.plural.clone(),
-            subresource: target.subresource.clone(),
-        }
-    }
-
-    fn text(&self) -> String {
-        let Label { verb, group, version, resource, subresource, scope } = self;
-        format!(
-            "component=\"apiserver\",group=\"{group}\",resource=\"{resource}\",scope=\"{scope}\",subresource=\"{subresource}\",\
-             verb=\"{verb}\",version=\"{version}\""
-        )
+        let place = METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len() - 1);
+        Label { kind: None, place }
     }
 }
 
-#[derive(Default)]
-struct Series {
-    codes: BTreeMap<u16, u64>,
-    buckets: [u64; BUCKETS.len()],
-    count: u64,
-    seconds: f64,
+/// One watch or conversation that is open; it is over when this is dropped.
+pub struct Open {
+    levels: [Option<Gauge>; 2],
+    sent: Counter,
 }
 
-/// How many there are now of something, and how much went through them.
-#[derive(Default)]
-pub struct Level {
-    now: AtomicI64,
-    total: AtomicU64,
-}
-
-/// One of them; it is over when this is dropped.
-pub struct Gauge(Arc<Level>);
-
-impl Level {
-    /// One more.
-    pub fn enter(self: &Arc<Self>) -> Gauge {
-        self.now.fetch_add(1, Ordering::Relaxed);
-        Gauge(self.clone())
+impl Open {
+    /// So many events went out.
+    pub fn add(&self, events: usize) {
+        self.sent.add(events as u64);
     }
 }
 
-impl Gauge {
-    /// So much went through.
-    pub fn add(&self, amount: u64) {
-        self.0.total.fetch_add(amount, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Gauge {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Ordering::Relaxed);
+        self.levels.iter().flatten().for_each(|level| level.add(-1));
     }
 }
 
 impl Metrics {
-    /// Counts a request that was answered.
-    pub fn count(&self, label: Label, code: u16, took: Duration) {
-        let seconds = took.as_secs_f64();
-        let mut requests = self.requests.lock();
-        let series = requests.entry(label).or_default();
-        *series.codes.entry(code).or_default() += 1;
-        series.count += 1;
-        series.seconds += seconds;
-        for (bound, bucket) in BUCKETS.iter().zip(&mut series.buckets) {
-            *bucket += u64::from(seconds <= *bound);
+    /// Instruments for these kinds, shown in a registry.
+    pub fn new(registry: Registry, kinds: &Kinds) -> Self {
+        let of = |kind: &Arc<Kind>| OfKind { kind: kind.clone(), series: OnceLock::new(), sent: OnceLock::new() };
+        let mut kinds: Vec<OfKind> = kinds.all().iter().map(of).collect();
+        kinds.sort_by_key(|of| Arc::as_ptr(&of.kind));
+        let conversations = registry.gauge(CONVERSATIONS, &[]);
+        Metrics { registry, kinds, methods: Default::default(), conversations }
+    }
+
+    /// The label of a request for something that is served.
+    pub fn label(&self, target: &Target) -> Label {
+        let address = Arc::as_ptr(&target.kind);
+        let kind = self.kinds.binary_search_by_key(&address, |of| Arc::as_ptr(&of.kind)).ok();
+        let subresources = &target.kind.subresources;
+        let subresource = subresources.iter().position(|sub| sub.name == target.subresource).map_or(0, |at| at + 1);
+        let place = (subresource * VERBS.len() + verb(target.action)) * SCOPES.len() + scope(target);
+        // A kind that came later is counted with what is not known.
+        kind.map_or(Label { kind: None, place: METHODS.len() - 1 }, |kind| Label { kind: Some(kind), place })
+    }
+
+    /// Counts a request that was answered, with the size of the answer where that is known.
+    pub fn count(&self, label: Label, code: u16, took: Duration, size: Option<u64>) {
+        if let Some(series) = self.series(label) {
+            series.count(&self.registry, code, took, size);
         }
     }
 
-    /// The text, with the number of requests in flight and the mirror's revision.
-    pub fn text(&self, in_flight: usize, revision: u64) -> String {
-        let mut out = String::new();
-        let mut say = |line: std::fmt::Arguments<'_>| {
-            // Writing to a string does not fail.
-            let _ = out.write_fmt(line);
-            out.push('\n');
+    /// Counts a watch that begins.
+    pub fn watch(&self, target: &Target) -> Open {
+        Open { levels: [self.long_running(target), None], sent: self.sent(target).unwrap_or_default() }
+    }
+
+    /// Counts a conversation that begins.
+    pub fn conversation(&self, target: &Target) -> Open {
+        self.conversations.add(1);
+        let levels = [self.long_running(target), Some(self.conversations.clone())];
+        Open { levels, sent: Counter::default() }
+    }
+
+    /// Counts a watch that was too slow.
+    pub fn too_slow(&self, target: &Target) {
+        self.registry.counter(TERMINATED, &[("resource", &target.kind.plural)]).add(1);
+    }
+
+    fn long_running(&self, target: &Target) -> Option<Gauge> {
+        let level = self.series(self.label(target))?.long_running(&self.registry);
+        level.add(1);
+        Some(level)
+    }
+
+    fn sent(&self, target: &Target) -> Option<Counter> {
+        let of = self.kinds.get(self.label(target).kind?)?;
+        let Kind { group, version, kind, plural, .. } = &*of.kind;
+        let labels: [(&str, &str); 4] = [("group", group), ("kind", kind), ("resource", plural), ("version", version)];
+        Some(of.sent.get_or_init(|| self.registry.counter(WATCH_EVENTS, &labels)).clone())
+    }
+
+    fn series(&self, label: Label) -> Option<&Series> {
+        let Some(kind) = label.kind else {
+            let verb = METHODS.get(label.place).copied().unwrap_or_default();
+            let labels = Labels { verb, ..Labels::default() };
+            return Some(self.methods.get(label.place)?.get_or_init(|| Series::new(&self.registry, labels)));
         };
-        say(format_args!(
-            "# HELP apiserver_request_total Answered requests by what they asked for, and code.\n# TYPE apiserver_request_total counter"
-        ));
-        let requests = self.requests.lock();
-        for (label, series) in requests.iter() {
-            let labels = label.text();
-            for (code, count) in &series.codes {
-                say(format_args!("apiserver_request_total{{code=\"{code}\",{labels}}} {count}"));
-            }
+        let of = self.kinds.get(kind)?;
+        let places = (of.kind.subresources.len() + 1) * VERBS.len() * SCOPES.len();
+        let all = of.series.get_or_init(|| (0..places).map(|_| OnceLock::new()).collect());
+        Some(all.get(label.place)?.get_or_init(|| Series::new(&self.registry, of.labels(label.place))))
+    }
+}
+
+impl OfKind {
+    /// What a place stands for.
+    fn labels(&self, place: usize) -> Labels {
+        let (rest, scope) = (place / SCOPES.len(), place % SCOPES.len());
+        let (subresource, verb) = (rest / VERBS.len(), rest % VERBS.len());
+        let subresource = subresource.checked_sub(1).and_then(|at| self.kind.subresources.get(at));
+        Labels {
+            verb: VERBS.get(verb).copied().unwrap_or_default(),
+            group: self.kind.group.clone(),
+            version: self.kind.version.clone(),
+            resource: self.kind.plural.clone(),
+            subresource: subresource.map_or_else(String::new, |sub| sub.name.clone()),
+            scope: SCOPES.get(scope).copied().unwrap_or_default(),
         }
-        say(format_args!(
-            "# HELP apiserver_request_duration_seconds Time to the head of the answer.\n# TYPE apiserver_request_duration_seconds histogram"
-        ));
-        for (label, series) in requests.iter() {
-            let labels = label.text();
-            for (bound, count) in BUCKETS.iter().zip(&series.buckets) {
-                say(format_args!("apiserver_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {count}"));
-            }
-            say(format_args!("apiserver_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {}", series.count));
-            say(format_args!("apiserver_request_duration_seconds_sum{{{labels}}} {}", series.seconds));
-            say(format_args!("apiserver_request_duration_seconds_count{{{labels}}} {}", series.count));
-        }
-        let watches = self.watches.now.load(Ordering::Relaxed);
-        let sent = self.watches.total.load(Ordering::Relaxed);
-        let conversations = self.conversations.now.load(Ordering::Relaxed);
-        for (name, kind, help, value) in [
-            ("apiserver_longrunning_requests", "gauge", "Open watches.", watches),
-            (
-                "apiserver_watch_events_total",
-                "counter",
-                "Events sent on watches.",
-                i64::try_from(sent).unwrap_or(i64::MAX),
-            ),
-            ("cox_gateway_conversations", "gauge", "Open exec, attach, port-forward and log streams.", conversations),
-            ("apiserver_current_inflight_requests", "gauge", "Requests being answered.", in_flight as i64),
-            (
-                "cox_mirror_revision",
-                "gauge",
-                "The revision that the mirror has.",
-                i64::try_from(revision).unwrap_or(i64::MAX),
-            ),
-        ] {
-            say(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"));
-        }
-        out
+    }
+}
+
+fn verb(action: Action) -> usize {
+    match action {
+        Action::Get => 0,
+        Action::List => 1,
+        Action::Watch => 2,
+        Action::Create => 3,
+        Action::Update => 4,
+        Action::Patch => 5,
+        Action::Delete => 6,
+        Action::DeleteCollection => 7,
+        Action::Connect => 8,
+    }
+}
+
+/// How much is asked for.
+fn scope(target: &Target) -> usize {
+    match (target.action, target.name.as_str(), target.namespace.as_str()) {
+        (Action::Create, ..) => 2,
+        (_, "", "") => 0,
+        (_, "", _) => 1,
+        _ => 2,
     }
 }
 

@@ -17,8 +17,8 @@ use tracing::{Instrument, Span};
 
 use crate::answer::{self, Answer};
 use crate::auth::impersonate;
-use crate::gateway::Gateway;
-use crate::limits::{self, MAX_BODY};
+use crate::gateway::{Gateway, PATIENCE};
+use crate::limits::{self, MAX_BODY, Room};
 use crate::metrics::Label;
 use crate::negotiate::{self, header};
 use crate::query::Query;
@@ -61,7 +61,7 @@ pub async fn serve(gateway: Arc<Gateway>, peer: Arc<Peer>, incoming: http::Reque
         answer.headers_mut().insert("audit-id", id);
     }
     let code = answer.status().as_u16();
-    gateway.metrics.count(label, code, began.elapsed());
+    gateway.metrics.count(label, code, began.elapsed(), answer.body().size());
     span.record("http.response.status_code", code);
     if code >= 500 {
         span.record("otel.status_code", "ERROR");
@@ -101,8 +101,8 @@ async fn handle(
     mut incoming: http::Request<Incoming>,
     label: &mut Label,
 ) -> Result<Answer, Status> {
-    let turn = gateway.in_flight.enter().await?;
     let user = user(gateway, peer, &received).await?;
+    let seat = gateway.flows.enter(&user, &received.info).await?;
     let Received { id, method, headers, query, info, traceparent } = received;
     let route = resolve(&gateway.kinds, &method, &info);
     let upgrade = hyper::upgrade::on(&mut incoming);
@@ -123,10 +123,14 @@ async fn handle(
             return document(gateway, &request, other?).await;
         }
     };
-    *label = Label::of_target(&target);
+    *label = gateway.metrics.label(&target);
+    let mut room = None;
     if let Some(body) = body.take_if(|_| target.action.is_write()) {
-        request.body = match read_body(body).await {
-            Ok(body) => body,
+        request.body = match read_body(gateway, body).await {
+            Ok((body, taken)) => {
+                room = taken;
+                body
+            }
             Err(status) => {
                 gateway.authorizer.check(&request.user, &request.info)?;
                 return Err(status);
@@ -147,7 +151,7 @@ async fn handle(
         answer::warn_first(answer, &target.kind.deprecation);
     }
     // A watch or a conversation that has begun no longer counts as being answered.
-    drop(turn);
+    drop((seat, room));
     answer
 }
 
@@ -158,9 +162,12 @@ async fn user(gateway: &Gateway, peer: &Peer, received: &Received) -> Result<Use
     Ok(wanted.into_user())
 }
 
-async fn read_body(body: Incoming) -> Result<Bytes, Status> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+/// The body of a request, and the room that it takes until the request is answered.
+async fn read_body(gateway: &Gateway, body: Incoming) -> Result<(Bytes, Option<Room>), Status> {
+    let room = gateway.bodies.room(hyper::body::Body::size_hint(&body).upper()).await?;
+    let read = tokio::time::timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await;
+    match read.map_err(|_| Status::timeout("the body did not come in time"))? {
+        Ok(collected) => Ok((collected.to_bytes(), room)),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(limits::too_large()),
         Err(error) => Err(Status::bad_request(format!("the body cannot be read: {error}"))),
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cox_kit::Registry;
+use cox_kit::metrics::Metric;
 use cox_kit::supervise::{ComponentError, Running, Scope, worker};
 use cox_mirror::Mirror;
 use cox_objects::Kinds;
@@ -16,18 +17,19 @@ use crate::authorize::Authorizer;
 use crate::backend::Backend;
 use crate::documents::Documents;
 use crate::fence::Fence;
+use crate::flow::Flows;
 use crate::gateway::{Gateway, PATIENCE};
 use crate::health::Readiness;
-use crate::limits::InFlight;
+use crate::limits::Bodies;
 use crate::metrics::Metrics;
 use crate::pki::{Pki, PkiError};
 use crate::server;
 use crate::tasks::Tasks;
 
-/// How many requests are answered at a time, as Kubernetes' default (400 reading and 200 writing).
-const IN_FLIGHT: usize = 600;
 /// How long conversations may take to end at shutdown.
 const GOODBYES: Duration = Duration::from_secs(5);
+
+const REVISION: Metric = Metric { name: "cox_mirror_revision", help: "The revision that the mirror has." };
 
 /// What a gateway needs.
 pub struct Deps {
@@ -87,14 +89,17 @@ pub async fn start(deps: Deps) -> Result<Serving, StartError> {
     let bound = TcpListener::bind(listen).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = bound.map_err(|source| StartError::Listen { address: listen, source })?;
     let (tls, tasks, closing) = (pki.tls()?, Tasks::default(), CancellationToken::new());
+    let shown = mirror.clone();
+    registry.asked(REVISION, &[], move || shown.position().revision);
     let gateway = Arc::new(Gateway {
         fence: Fence::new(backend.clone(), mirror.clone(), tasks.clone(), PATIENCE),
         authorizer: Authorizer::new(mirror.clone()),
         tokens: Tokens::new(&pki.tokens.public)?,
         documents: Documents::new(kinds.clone()),
-        metrics: Arc::new(Metrics::default()),
-        registry: registry.clone(),
-        in_flight: InFlight::new(IN_FLIGHT),
+        metrics: Metrics::new(registry.clone(), &kinds),
+        flows: Flows::new(&registry),
+        registry,
+        bodies: Bodies::default(),
         tasks: tasks.clone(),
         closing: closing.clone(),
         backend,
@@ -102,8 +107,6 @@ pub async fn start(deps: Deps) -> Result<Serving, StartError> {
         kinds,
         readiness,
     });
-    let shown = Arc::downgrade(&gateway);
-    registry.section(move || shown.upgrade().map(|gateway| gateway.metrics_text()).unwrap_or_default());
     let listener = Arc::new(listener);
     // A restart of this actor loses nothing: connections are tasks of their own, and the listener stays bound.
     let server = worker("server", move |scope: Scope| {

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::answer::{self, Answer};
 use crate::body::Body;
 use crate::gateway::{Gateway, too_large};
-use crate::metrics::Gauge;
+use crate::metrics::Open;
 use crate::negotiate::Offer;
 use crate::options::{self, Version, WatchOptions};
 use crate::request::Request;
@@ -60,7 +60,7 @@ pub(crate) async fn watch(gateway: &Arc<Gateway>, request: &Request, target: &Ta
     };
     let seconds = options.timeout.unwrap_or_else(|| rand::rng().random_range(LONGEST_MIN..=2 * LONGEST_MIN));
     let turns = Turns {
-        open: gateway.metrics.watches.enter(),
+        open: gateway.metrics.watch(target),
         closing: gateway.closing.clone(),
         deadline: Instant::now() + Duration::from_secs(seconds),
         earliest: Instant::now(),
@@ -89,7 +89,7 @@ fn start(options: &WatchOptions) -> Start {
 
 /// A watch on its way out.
 struct Turns {
-    open: Gauge,
+    open: Open,
     closing: tokio_util::sync::CancellationToken,
     deadline: Instant,
     earliest: Instant,
@@ -119,7 +119,7 @@ impl Turns {
             match batch {
                 Ok(Batch::Initial(items)) => return Some(self.frames.initial(&items)),
                 Ok(Batch::Changes(segment)) => {
-                    self.open.add(segment.events().len() as u64);
+                    self.open.add(segment.events().len());
                     return Some(self.frames.segment(&segment));
                 }
                 Ok(Batch::Bookmark { revision, initial_end }) => {

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 /// The media type of the text: Prometheus' text format.
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 /// How many sets of labels a name may have; what comes beyond is measured and not shown.
-pub const MAX_SERIES: usize = 512;
+pub const MAX_SERIES: usize = 4096;
 
 /// Upper bounds for what takes from microseconds to seconds, in seconds.
 pub const SHORT: &[f64] = &[0.00001, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0];
@@ -161,8 +161,17 @@ impl Registry {
 
     /// A gauge whose value is asked for whenever it is shown. Asking again for the same labels replaces who is asked.
     pub fn asked(&self, metric: Metric, labels: &[(&str, &str)], ask: impl Fn() -> u64 + Send + Sync + 'static) {
-        let series = Series::Asked(Arc::new(ask));
-        self.series(metric, "gauge", labels, || series.clone());
+        self.ask(metric, "gauge", labels, Arc::new(ask));
+    }
+
+    /// The same of a counter: what is told only grows.
+    pub fn asked_total(&self, metric: Metric, labels: &[(&str, &str)], ask: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.ask(metric, "counter", labels, Arc::new(ask));
+    }
+
+    fn ask(&self, metric: Metric, kind: &'static str, labels: &[(&str, &str)], ask: Ask) {
+        let series = Series::Asked(ask);
+        self.series(metric, kind, labels, || series.clone());
         let mut contents = self.0.lock();
         let known = contents.families.get_mut(metric.name).and_then(|f| f.series.get_mut(&text::labels(labels)));
         if let Some(known @ Series::Asked(_)) = known {

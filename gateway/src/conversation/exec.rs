@@ -47,6 +47,7 @@ pub(super) async fn exec(
         return Err(Status::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
     }
     let switch = Switch::read(&request.headers, &PROTOCOLS)?;
+    let counted = gateway.metrics.conversation(target);
     let target = pod.target(&container);
     let opened = if request.info.subresource == "attach" {
         open(gateway, &node, subject::ATTACH, &AttachRequest { target, streams }).await
@@ -57,7 +58,6 @@ pub(super) async fn exec(
         }
         open(gateway, &node, subject::EXEC, &ExecRequest { target, command, streams }).await
     };
-    let counted = gateway.metrics.conversations.enter();
     let closing = gateway.closing.clone();
     gateway.tasks.spawn("exec", async move {
         let _counted = counted;

@@ -12,7 +12,7 @@ use crate::answer::{self, Answer};
 use crate::backend::Conversation;
 use crate::body::Body;
 use crate::gateway::Gateway;
-use crate::metrics::Gauge;
+use crate::metrics::Open;
 use crate::query::Query;
 use crate::read;
 use crate::request::Request;
@@ -35,7 +35,7 @@ pub(crate) async fn logs(gateway: &Gateway, request: &Request, target: &Target) 
     let mut lines = Lines {
         conversation: open(gateway, node, subject::LOGS, &hello).await?,
         closing: gateway.closing.clone(),
-        _open: gateway.metrics.conversations.enter(),
+        _open: gateway.metrics.conversation(target),
     };
     // A node that finds out late that there is no log still answers with an error instead of an empty 200.
     let first = lines.conversation.source.recv().await.map_err(|error| status_of(node, error))?;
@@ -46,7 +46,7 @@ pub(crate) async fn logs(gateway: &Gateway, request: &Request, target: &Target) 
 struct Lines {
     conversation: Conversation,
     closing: CancellationToken,
-    _open: Gauge,
+    _open: Open,
 }
 
 impl Lines {

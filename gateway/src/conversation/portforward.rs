@@ -59,8 +59,8 @@ pub(super) async fn forward(
     let pod = Pod::read(&object)?;
     let node = pod.host()?.to_owned();
     let switch = Switch::read(&request.headers, &PROTOCOLS)?;
+    let (counted, gateway) = (gateway.metrics.conversation(target), gateway.clone());
     let target = pod.target("");
-    let (counted, gateway) = (gateway.metrics.conversations.enter(), gateway.clone());
     if switch.protocol == channels::PROTOCOL {
         let ports = channels::ports(&request.query)?;
         gateway.clone().tasks.spawn("portforward", async move {

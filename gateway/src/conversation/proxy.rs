@@ -64,7 +64,7 @@ pub(super) async fn proxy(
     }
     let hello = PortForwardRequest { target: place.target, port: place.port };
     let conversation = super::open(gateway, &place.node, subject::PORT_FORWARD, &hello).await.map_err(unreachable)?;
-    let io = pipe(gateway, conversation);
+    let io = pipe(gateway, target, conversation);
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(unreachable)?;
     gateway.tasks.spawn("proxy connection", async move {
         if let Err(error) = connection.with_upgrades().await {
@@ -107,10 +107,10 @@ fn unreachable(error: impl std::fmt::Display) -> Status {
 }
 
 /// A conversation with a port as a stream of bytes.
-fn pipe(gateway: &Gateway, conversation: Conversation) -> DuplexStream {
+fn pipe(gateway: &Gateway, target: &Target, conversation: Conversation) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(PIPE);
     let Conversation { mut sink, mut source } = conversation;
-    let (counted, closing) = (gateway.metrics.conversations.enter(), gateway.closing.clone());
+    let (counted, closing) = (gateway.metrics.conversation(target), gateway.closing.clone());
     gateway.tasks.spawn("proxy", async move {
         let _counted = counted;
         let (mut reader, mut writer) = tokio::io::split(theirs);
