@@ -24,6 +24,7 @@ pub struct Node {
 pub struct Cluster {
     folder: tempfile::TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     /// Held while a node runs: two at a time would be in each other's way.
     node: Option<Flock<File>>,
     port: u16,
@@ -38,6 +39,14 @@ impl Cluster {
     pub fn without_node(more: &[&str]) -> Result<Cluster> {
         let arguments = ["--no-node"].iter().chain(more).map(|a| (*a).to_owned()).collect();
         Self::start(arguments, None)
+    }
+
+    /// A cluster without a node that is not started yet: its data directory is not there, and may be made, or put there, by the test.
+    ///
+    /// # Errors
+    /// If there is no place for it.
+    pub fn prepared() -> Result<Cluster> {
+        Self::new(vec!["--no-node".to_owned()], None)
     }
 
     /// Starts a cluster with a node on this machine, with these further arguments, and loads the demo's image. Waits until no other test has a node.
@@ -59,10 +68,20 @@ impl Cluster {
     }
 
     fn start(arguments: Vec<String>, node: Option<Flock<File>>) -> Result<Cluster> {
-        let folder = tempfile::Builder::new().prefix("cox-").tempdir()?;
-        let mut cluster = Cluster { folder, arguments, node, port: 0, process: None };
+        let mut cluster = Self::new(arguments, node)?;
         cluster.up()?;
         Ok(cluster)
+    }
+
+    fn new(arguments: Vec<String>, node: Option<Flock<File>>) -> Result<Cluster> {
+        let folder = tempfile::Builder::new().prefix("cox-").tempdir()?;
+        Ok(Cluster { folder, arguments, environment: Vec::new(), node, port: 0, process: None })
+    }
+
+    /// Sets a variable of its environment, from the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(set, _)| set != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Starts `cox` again after [`Cluster::kill`] or [`Cluster::stop`], on the same port.
@@ -70,6 +89,15 @@ impl Cluster {
     /// # Errors
     /// If it runs, or does not become ready.
     pub fn up(&mut self) -> Result<()> {
+        self.launch(&[])?;
+        self.ready().map(drop)
+    }
+
+    /// Starts `cox`, with these further arguments this time, and does not wait for it.
+    ///
+    /// # Errors
+    /// If it runs already, or cannot be started.
+    pub fn launch(&mut self, more: &[&str]) -> Result<()> {
         if self.process.is_some() {
             bail!("it runs already");
         }
@@ -78,11 +106,31 @@ impl Cluster {
             arguments.extend([option.to_owned(), folder.to_string_lossy().into_owned()]);
         }
         arguments.extend(self.arguments.iter().cloned());
-        let line = self.process.insert(Process::start(&arguments, &self.messages())?).ready()?;
+        arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+        self.process = Some(Process::start_in(&self.environment, &arguments, &self.messages())?);
+        Ok(())
+    }
+
+    /// Waits until it is ready after [`Cluster::launch`], and gives the line that says so.
+    ///
+    /// # Errors
+    /// If it does not run, or does not become ready.
+    pub fn ready(&mut self) -> Result<String> {
+        let line = self.process.as_ref().context("it does not run")?.ready()?;
         let port =
             line.split_whitespace().find_map(|word| word.strip_prefix("https://")?.rsplit(':').next()?.parse().ok());
         self.port = port.with_context(|| format!("no address in {line:?}"))?;
-        Ok(())
+        Ok(line)
+    }
+
+    /// Waits until it has ended by itself, and gives its exit code.
+    ///
+    /// # Errors
+    /// If it does not run, does not end, or is ended by a signal.
+    pub fn ended(&mut self) -> Result<i32> {
+        let status = self.process.as_mut().context("it does not run")?.ended()?;
+        self.process = None;
+        status.code().with_context(|| format!("{status}"))
     }
 
     /// The process id of `cox`, if it runs.

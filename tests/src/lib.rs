@@ -3,6 +3,7 @@
 pub mod apart;
 pub mod cluster;
 pub mod collector;
+pub mod faults;
 pub mod image;
 pub mod kubectl;
 pub mod ledger;

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
@@ -31,10 +31,19 @@ impl Process {
     /// # Errors
     /// If the program cannot be started.
     pub fn start(arguments: &[String], messages: &Path) -> Result<Process> {
+        Self::start_in(&[], arguments, messages)
+    }
+
+    /// The same with variables added to its environment.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub fn start_in(environment: &[(String, String)], arguments: &[String], messages: &Path) -> Result<Process> {
         let log = OpenOptions::new().create(true).append(true).open(messages)?;
         // It dies with the thread that started it, so that a test that is killed leaves no process behind.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(binary()?).args(arguments);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().context("cox cannot be started")?;
         let output = child.stdout.take().context("no standard output")?;
@@ -58,6 +67,16 @@ impl Process {
             bail!("the first line is not that it is ready: {line}");
         }
         Ok(line)
+    }
+
+    /// Waits until it has ended by itself, and gives how.
+    ///
+    /// # Errors
+    /// If it does not in time.
+    pub fn ended(&mut self) -> Result<ExitStatus> {
+        until("cox has ended", READY, || {
+            Ok(self.child.try_wait()?.map_or_else(|| Look::NotYet("it still runs".to_owned()), Look::Done))
+        })
     }
 
     /// Its number.
