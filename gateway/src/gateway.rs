@@ -7,6 +7,7 @@ pub use cox_bus::now_ms;
 use cox_kit::Registry;
 use cox_mirror::Mirror;
 use cox_objects::{Kinds, Status, User};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,8 +19,8 @@ use crate::documents::Documents;
 use crate::fence::Fence;
 use crate::flow::Flows;
 use crate::health::Readiness;
-use crate::metrics::Metrics;
 use crate::limits::Bodies;
+use crate::metrics::Metrics;
 use crate::tasks::Tasks;
 
 /// How long a read waits for the mirror, and a write in all.
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub registry: Registry,
     /// Whose turn it is when there is too much to do.
     pub flows: Flows,
+    /// Room for connections.
+    pub connections: Arc<Semaphore>,
     /// Bounds what is held of large bodies.
     pub bodies: Bodies,
     /// Conversations in progress.

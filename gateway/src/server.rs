@@ -1,4 +1,6 @@
-//! The listener: TLS connections, HTTP/1.1 and HTTP/2 on each, closed in order at shutdown.
+//! The listener: so many TLS connections, HTTP/1.1 and HTTP/2 on each, closed in order at shutdown.
+
+mod pace;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,6 +20,9 @@ use tokio_util::task::TaskTracker;
 use crate::auth::certificate;
 use crate::gateway::Gateway;
 use crate::service::{Peer, serve};
+
+use pace::Paced;
+pub(crate) use pace::Use;
 
 /// How long a client may take for the TLS handshake, and for the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -41,6 +47,11 @@ pub(crate) async fn run(
     let graceful = Arc::new(GracefulShutdown::new());
     let connections = TaskTracker::new();
     loop {
+        let room = tokio::select! {
+            room = room(&gateway.connections) => room,
+            () = gateway.closing.cancelled() => break,
+            () = cancelled.cancelled() => break,
+        };
         let (stream, address) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -56,7 +67,10 @@ pub(crate) async fn run(
         };
         let connection =
             Connection { gateway: gateway.clone(), acceptor: acceptor.clone(), graceful: graceful.watcher(), address };
-        connections.spawn(connection.run(stream));
+        connections.spawn(async move {
+            connection.run(stream).await;
+            drop(room);
+        });
     }
     connections.close();
     if let Some(graceful) = Arc::into_inner(graceful) {
@@ -64,6 +78,16 @@ pub(crate) async fn run(
         let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
     }
     Ok(())
+}
+
+/// Waits until there may be another connection. Who comes meanwhile waits in the kernel's queue, which is bounded.
+async fn room(connections: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    if let Ok(room) = connections.clone().try_acquire_owned() {
+        return Some(room);
+    }
+    tracing::warn!("there are as many connections as there may be: new ones wait until others end");
+    // It is never closed.
+    connections.clone().acquire_owned().await.ok()
 }
 
 struct Connection {
@@ -77,13 +101,16 @@ impl Connection {
     async fn run(self, stream: TcpStream) {
         // Small answers must not wait for more; if the socket is broken, reading from it says so.
         let _ = stream.set_nodelay(true);
+        let of = Use::default();
+        let stream = Paced::new(stream, of.clone());
         let stream = match tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!(peer = %self.address, %error, "no TLS"),
             Err(_) => return tracing::debug!(peer = %self.address, "the TLS handshake took too long"),
         };
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let peer = Arc::new(Peer { address: self.address, user: shown.and_then(|der| certificate::user_of(der)) });
+        let user = shown.and_then(|der| certificate::user_of(der));
+        let peer = Arc::new(Peer { address: self.address, user, of });
         let gateway = self.gateway;
         let service = service_fn(move |request| {
             let (gateway, peer) = (gateway.clone(), peer.clone());

@@ -24,6 +24,7 @@ use crate::negotiate::{self, header};
 use crate::query::Query;
 use crate::request::Request;
 use crate::route::{Action, Info, Route, Target, resolve};
+use crate::server::Use;
 use crate::{conversation, discovery, health, openid, read, version, watch, write};
 
 /// What is known of the connection that a request came on.
@@ -33,6 +34,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The user of its client certificate, if it showed one.
     pub user: Option<User>,
+    /// What it is used for.
+    pub(crate) of: Use,
 }
 
 /// Answers a request. It never fails: errors are answers.
@@ -136,6 +139,12 @@ async fn handle(
                 return Err(status);
             }
         };
+    }
+    match target.action {
+        Action::Watch => peer.of.watch(),
+        Action::Connect => peer.of.conversation(),
+        Action::Get if target.subresource == "log" => peer.of.conversation(),
+        _ => {}
     }
     let mut answer = match resource(gateway, &request, &target, upgrade, body).await {
         // Errors about a deprecated kind warn of it, too, but not those who may not ask.

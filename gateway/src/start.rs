@@ -10,6 +10,7 @@ use cox_kit::supervise::{ComponentError, Running, Scope, worker};
 use cox_mirror::Mirror;
 use cox_objects::Kinds;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::token::{BadKey, Tokens};
@@ -29,6 +30,7 @@ use crate::tasks::Tasks;
 /// How long conversations may take to end at shutdown.
 const GOODBYES: Duration = Duration::from_secs(5);
 
+const CONNECTIONS: Metric = Metric { name: "cox_gateway_connections", help: "Connections of clients." };
 const REVISION: Metric = Metric { name: "cox_mirror_revision", help: "The revision that the mirror has." };
 
 /// What a gateway needs.
@@ -47,6 +49,8 @@ pub struct Deps {
     pub readiness: Arc<dyn Readiness>,
     /// What is measured in this process; `/metrics` shows all of it.
     pub metrics: Registry,
+    /// How many connections there may be.
+    pub connections: usize,
 }
 
 /// Why a gateway could not start. Each is one line that says what to do.
@@ -85,10 +89,13 @@ pub struct Serving {
 /// # Errors
 /// If it cannot listen or the keys do not fit.
 pub async fn start(deps: Deps) -> Result<Serving, StartError> {
-    let Deps { listen, pki, kinds, backend, mirror, readiness, metrics: registry } = deps;
+    let Deps { listen, pki, kinds, backend, mirror, readiness, metrics: registry, connections: most } = deps;
     let bound = TcpListener::bind(listen).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = bound.map_err(|source| StartError::Listen { address: listen, source })?;
     let (tls, tasks, closing) = (pki.tls()?, Tasks::default(), CancellationToken::new());
+    let connections = Arc::new(Semaphore::new(most));
+    let free = connections.clone();
+    registry.asked(CONNECTIONS, &[], move || most.saturating_sub(free.available_permits()) as u64);
     let shown = mirror.clone();
     registry.asked(REVISION, &[], move || shown.position().revision);
     let gateway = Arc::new(Gateway {
@@ -100,6 +107,7 @@ pub async fn start(deps: Deps) -> Result<Serving, StartError> {
         flows: Flows::new(&registry),
         registry,
         bodies: Bodies::default(),
+        connections,
         tasks: tasks.clone(),
         closing: closing.clone(),
         backend,

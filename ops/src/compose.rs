@@ -155,7 +155,8 @@ pub async fn gateway(
     metrics: Registry,
 ) -> Result<cox_gateway::Serving> {
     let readiness = Arc::new(crate::ready::Facts::new(bus.clone(), mirror.clone()));
-    let deps = cox_gateway::Deps { listen, pki, kinds, backend: Arc::new(bus), mirror, readiness, metrics };
+    let (backend, connections) = (Arc::new(bus), crate::process::room_for_connections());
+    let deps = cox_gateway::Deps { listen, pki, kinds, backend, mirror, readiness, metrics, connections };
     Ok(cox_gateway::start(deps).await?)
 }
 

@@ -5,6 +5,7 @@ use cox_apiserver::Apiserver;
 use cox_bus::server::NatsServer;
 use cox_gateway::Serving;
 use cox_kit::Running;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal as Kind, kill};
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -82,6 +83,7 @@ impl Process {
 /// That of `start`, or which component failed too often. What was started is stopped in either case.
 pub async fn run(telemetry: &cli::Telemetry, start: impl AsyncFnOnce(&mut Process) -> Result<String>) -> Result<()> {
     let spans = telemetry::start(telemetry)?;
+    open_many_files();
     let mut signals = Signals::new()?;
     let mut process = Process::default();
     let started = tokio::select! {
@@ -111,6 +113,27 @@ pub async fn run(telemetry: &cli::Telemetry, start: impl AsyncFnOnce(&mut Proces
     spans.flush();
     outcome
 }
+
+/// Lets the process open as many files as it may: most are connections, and few hosts give a program more than a thousand by itself.
+fn open_many_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard.min(FILES)
+    {
+        // Then there are fewer connections.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(FILES), hard);
+    }
+}
+
+/// How many connections a gateway may have in this process: half of the files, so that log and nodes never lack any.
+pub fn room_for_connections() -> usize {
+    let (files, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    usize::try_from(files / 2).unwrap_or(CONNECTIONS).min(CONNECTIONS)
+}
+
+/// The most files that are asked for: what is started from here has the same limit, and some programs look at each.
+const FILES: u64 = 65_536;
+/// The most connections: with what TLS keeps of each, about half a gigabyte.
+const CONNECTIONS: usize = 10_000;
 
 /// The signals that end a process.
 struct Signals {

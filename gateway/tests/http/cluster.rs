@@ -49,6 +49,7 @@ impl Cluster {
             mirror,
             readiness: Arc::new(Well),
             metrics: Default::default(),
+            connections: 100,
         };
         let serving = start(deps).await.unwrap();
         Cluster { address: serving.address(), pki, state, serving }
