@@ -40,7 +40,8 @@ fn deliver(link: &Arc<Link>, message: Message) {
     if let Some(number) = number(place, CALL) {
         link.calls.answer(number, if nobody { Answer::Nobody } else { Answer::Payload(message.payload) });
     } else if let Some(number) = number(place, STREAM) {
-        link.streams.receive(number, nobody, message.reply.as_deref(), &message.payload);
+        let own = |reply: &&str| link.subjects.is_answer_of(&link.owner, reply);
+        link.streams.receive(number, nobody, message.reply.as_deref().filter(own), &message.payload);
     }
 }
 

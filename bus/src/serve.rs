@@ -83,7 +83,7 @@ impl Reply for Position {
 
 impl<T: Reply> Responder<T> {
     fn new(bus: &Bus, message: &Message) -> Self {
-        Responder { bus: bus.clone(), to: message.reply.as_ref().map(ToString::to_string), answer: PhantomData }
+        Responder { bus: bus.clone(), to: reply_to(bus, message), answer: PhantomData }
     }
 
     /// Sends the answer. One that is larger than the bus carries goes without its bodies.
@@ -163,6 +163,17 @@ impl ApiServer {
     }
 }
 
+/// Where the answer to a message goes; none if nobody wants one, or it is wanted where we must not speak.
+pub(crate) fn reply_to(bus: &Bus, message: &Message) -> Option<String> {
+    let reply = message.reply.as_ref()?;
+    let link = &bus.link;
+    if !link.subjects.may_answer(&link.owner, &message.subject, reply) {
+        tracing::warn!(subject = %message.subject, %reply, "asked to answer in a foreign place");
+        return None;
+    }
+    Some(reply.to_string())
+}
+
 /// The request of a message, if it says the same as its subject, by which the bus let it pass.
 fn request(from: &Identity, subject: &ApiSubject, payload: &[u8]) -> Result<ApiRequest, Status> {
     let request: ApiRequest = codec::decode(payload).map_err(|e| Status::bad_request(e.to_string()))?;
@@ -209,8 +220,8 @@ impl Listener {
             subject: message.subject.to_string(),
             // The client's payloads are slices of a larger buffer, which a kept one would hold.
             payload: Bytes::copy_from_slice(&message.payload),
+            reply: reply_to(&self.bus, &message),
             bus: self.bus.clone(),
-            reply: message.reply.map(|r| r.to_string()),
         })
     }
 }

@@ -258,6 +258,37 @@ impl Subjects {
         }
     }
 
+    /// Whether `reply` is in an inbox, at the place where `answerer` answers.
+    pub(crate) fn is_answer_of(&self, answerer: &Identity, reply: &str) -> bool {
+        self.below(reply, "inbox").and_then(|rest| rest.split('.').nth(1)) == Some(answerer.token().as_str())
+    }
+
+    /// Whether what came on `subject` may be answered at `reply`: only in the inbox of who can have asked there, and only under the
+    /// answerer's own name. Servers do not look at where an answer shall go; whoever asks could otherwise have the answerer
+    /// speak where itself may not.
+    pub(crate) fn may_answer(&self, answerer: &Identity, subject: &str, reply: &str) -> bool {
+        let Some(asker) = self.asker_of(reply) else { return false };
+        let Some(below) = subject.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix('.')) else {
+            return false;
+        };
+        let mut tokens = below.split('.');
+        let (family, who) = (tokens.next().unwrap_or_default(), tokens.next().unwrap_or_default());
+        let asked = match (family, tokens.next().unwrap_or_default()) {
+            ("api", _) if matches!(Identity::from_token(who), Ok(Identity::Controller(_))) => {
+                asker == Identity::Controllers.token()
+            }
+            ("api" | "read" | "integrator", _) => asker == who,
+            ("node", "feed" | "heartbeat") => matches!(
+                (Identity::from_token(asker), unescape(who)),
+                (Ok(Identity::Node(name) | Identity::Proxy(name)), Some(node)) if name == node
+            ),
+            ("node", _) => asker == Identity::Gateway.token(),
+            ("ctl", _) => asker == Identity::Ops.token(),
+            _ => false,
+        };
+        asked && self.is_answer_of(answerer, reply)
+    }
+
     /// The JetStream stream that replays the events.
     pub fn stream(&self) -> String {
         format!("cox-{}-events", escape(&self.cluster))

@@ -15,7 +15,8 @@ use cox_objects::Kinds;
 use ipnet::Ipv4Net;
 
 use crate::cluster::Cluster;
-use crate::{control, figures};
+use crate::control::{self, Trees};
+use crate::figures;
 
 /// The issuer of ServiceAccount tokens.
 const ISSUER: &str = "https://kubernetes.default.svc";
@@ -167,12 +168,13 @@ pub async fn gateway(
 pub async fn control(
     bus: Bus,
     identity: Identity,
-    scope: Scope,
+    trees: Trees,
     mirror: Option<Mirror>,
     metrics: &Registry,
 ) -> Result<Running> {
-    let server = control::server(bus, identity, scope, mirror, metrics.clone());
-    Ok(Running::start(Scope::root("control"), vec![server]).await?)
+    let scope = Scope::root("control");
+    let trees = Trees { control: Some(scope.clone()), ..trees };
+    Ok(Running::start(scope, control::children(bus, identity, trees, mirror, metrics.clone())).await?)
 }
 
 /// Who a component of `cox up` is among those that may lead. One process holds a cluster's folder at a time, so that a new one after a crash
@@ -181,7 +183,7 @@ pub fn instance(cluster: &Cluster, host_name: &str) -> String {
     format!("{host_name}_{}", cluster.id)
 }
 
-/// Starts the controllers.
+/// Starts the controllers; `shown` is the tree of what follows the log for them, if they are to show it.
 ///
 /// # Errors
 /// If the bus is not there, or the tree does not start.
@@ -192,17 +194,18 @@ pub async fn controllers(
     root_ca: String,
     instance: String,
     metrics: &Registry,
+    shown: Option<Scope>,
 ) -> Result<Vec<Running>> {
     let bus = transport.connect(&Identity::Controllers).await?;
     let config = cox_controllers::Config { instance, root_ca };
     let deps =
         cox_controllers::Deps { bus: bus.clone(), kinds, mirror: mirror.clone(), config, metrics: metrics.clone() };
     let running = cox_controllers::start(deps).await?;
-    let scope = running.scope().clone();
-    Ok(vec![running, control(bus, Identity::Controllers, scope, Some(mirror.clone()), metrics).await?])
+    let trees = Trees::of(running.scope().clone(), shown);
+    Ok(vec![running, control(bus, Identity::Controllers, trees, Some(mirror.clone()), metrics).await?])
 }
 
-/// Starts the scheduler.
+/// Starts the scheduler; `shown` as for [`controllers`].
 ///
 /// # Errors
 /// If the bus is not there, or the tree does not start.
@@ -212,6 +215,7 @@ pub async fn scheduler(
     kinds: Arc<Kinds>,
     instance: String,
     metrics: &Registry,
+    shown: Option<Scope>,
 ) -> Result<Vec<Running>> {
     let bus = transport.connect(&Identity::Scheduler).await?;
     let deps = cox_scheduler::Deps {
@@ -222,6 +226,6 @@ pub async fn scheduler(
         metrics: metrics.clone(),
     };
     let running = cox_scheduler::start(deps).await?;
-    let scope = running.scope().clone();
-    Ok(vec![running, control(bus, Identity::Scheduler, scope, Some(mirror.clone()), metrics).await?])
+    let trees = Trees::of(running.scope().clone(), shown);
+    Ok(vec![running, control(bus, Identity::Scheduler, trees, Some(mirror.clone()), metrics).await?])
 }

@@ -27,10 +27,57 @@ pub struct Told {
     pub revision: Option<Revision>,
 }
 
+/// The trees of a component: its own, and those of what it stands on in its process, which are shown below it.
+#[derive(Clone)]
+pub struct Trees {
+    /// Its own.
+    pub own: Scope,
+    /// What follows the log, or its node's feed, for it; none if it reads no mirror, or another component of the process shows it.
+    pub mirror: Option<Scope>,
+    /// What answers for it, if that is a tree of its own.
+    pub control: Option<Scope>,
+}
+
+impl Trees {
+    /// The trees of a component.
+    pub fn of(own: Scope, mirror: Option<Scope>) -> Self {
+        Trees { own, mirror, control: None }
+    }
+
+    /// All actors by path.
+    fn shown(&self) -> BTreeMap<String, Node> {
+        let mut all = self.own.tree();
+        for other in self.mirror.iter().chain(&self.control) {
+            all.extend(other.tree().into_iter().map(|(path, node)| (format!("{}/{path}", self.own.path()), node)));
+        }
+        all
+    }
+
+    /// The tree with an actor, and the actor's path there.
+    #[cfg(debug_assertions)]
+    fn find<'a>(&self, path: &'a str) -> (&Scope, &'a str) {
+        let below = path.strip_prefix(self.own.path()).and_then(|rest| rest.strip_prefix('/'));
+        let part_of = |scope: &&Scope| below.is_some_and(|path| path.split('/').next() == Some(scope.path()));
+        match (self.mirror.iter().chain(&self.control).find(part_of), below) {
+            (Some(scope), Some(path)) => (scope, path),
+            _ => (&self.own, path),
+        }
+    }
+}
+
+/// The children that answer for a component.
+pub fn children(bus: Bus, identity: Identity, trees: Trees, mirror: Option<Mirror>, metrics: Registry) -> Vec<Child> {
+    #[cfg(debug_assertions)]
+    let more = vec![faults::faults(bus.clone(), identity.clone(), trees.clone())];
+    #[cfg(not(debug_assertions))]
+    let more = Vec::new();
+    std::iter::once(server(bus, identity, trees, mirror, metrics)).chain(more).collect()
+}
+
 /// A child that answers. A restart loses nothing.
-pub fn server(bus: Bus, identity: Identity, scope: Scope, mirror: Option<Mirror>, metrics: Registry) -> Child {
+fn server(bus: Bus, identity: Identity, trees: Trees, mirror: Option<Mirror>, metrics: Registry) -> Child {
     worker("answers", move |own| {
-        let (bus, identity, scope, mirror) = (bus.clone(), identity.clone(), scope.clone(), mirror.clone());
+        let (bus, identity, trees, mirror) = (bus.clone(), identity.clone(), trees.clone(), mirror.clone());
         let metrics = metrics.clone();
         async move {
             let mut questions = bus.listen(bus.subjects().ctl(&identity, TREE), None).await?;
@@ -47,7 +94,7 @@ pub fn server(bus: Bus, identity: Identity, scope: Scope, mirror: Option<Mirror>
                         let told = Told {
                             component: identity.to_string(),
                             pid: std::process::id(),
-                            tree: scope.tree(),
+                            tree: trees.shown(),
                             revision: mirror.as_ref().map(|m| m.position().revision),
                         };
                         heard.answer_json(&told).await?;
@@ -56,4 +103,41 @@ pub fn server(bus: Bus, identity: Identity, scope: Scope, mirror: Option<Mirror>
             }
         }
     })
+}
+
+/// What tests ask of a component. Releases have none of it.
+#[cfg(debug_assertions)]
+mod faults {
+    use super::*;
+
+    /// The wish that an actor panics.
+    const PANIC: &str = "panic";
+
+    #[derive(Deserialize)]
+    struct Wish {
+        /// The actor's path in the tree that is shown.
+        path: String,
+        /// A key of that controller: work on it panics, or no longer does; the actor itself goes on.
+        key: Option<(String, bool)>,
+    }
+
+    /// A child that carries the wishes out.
+    pub(super) fn faults(bus: Bus, identity: Identity, trees: Trees) -> Child {
+        worker("faults", move |own| {
+            let (bus, identity, trees) = (bus.clone(), identity.clone(), trees.clone());
+            async move {
+                let mut wishes = bus.listen(bus.subjects().ctl(&identity, PANIC), None).await?;
+                while let Some(heard) = own.hear(&mut wishes).await? {
+                    let wish: Wish = heard.json()?;
+                    heard.answer_json(&()).await?;
+                    let (scope, path) = trees.find(&wish.path);
+                    match wish.key {
+                        Some((key, panics)) => scope.let_key_panic(path, &key, panics),
+                        None => scope.tell_to_panic(path),
+                    }
+                }
+                Ok(())
+            }
+        })
+    }
 }

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::cli::{Integrator, IntegratorAction, NewIntegrator};
-use crate::{control, operator};
+use crate::control::{self, Trees};
+use crate::operator;
 
 /// How long the apiserver may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -44,7 +45,8 @@ enum Said {
 /// If its tree does not start.
 pub async fn door(bus: Bus, door: Door, metrics: Registry) -> Result<Running> {
     let scope = Scope::root("transport");
-    let answers = control::server(bus.clone(), Identity::Transport, scope.clone(), None, metrics);
+    let trees = Trees::of(scope.clone(), None);
+    let answers = control::children(bus.clone(), Identity::Transport, trees, None, metrics);
     let credentials = worker("credentials", move |scope| {
         let (bus, door) = (bus.clone(), door.clone());
         async move {
@@ -61,7 +63,8 @@ pub async fn door(bus: Bus, door: Door, metrics: Registry) -> Result<Running> {
             Ok(())
         }
     });
-    Ok(Running::start(scope, vec![credentials, answers]).await?)
+    let children = std::iter::once(credentials).chain(answers).collect();
+    Ok(Running::start(scope, children).await?)
 }
 
 /// Creates, lists or deletes integrators.

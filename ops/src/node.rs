@@ -16,6 +16,7 @@ use ipnet::Ipv4Net;
 
 use crate::cluster::Cluster;
 use crate::compose::{self, Transport};
+use crate::control::Trees;
 use crate::output;
 use crate::site::Site;
 
@@ -79,11 +80,16 @@ fn runtime_config(cluster: &Cluster, pods: Ipv4Net, runtime: &str) -> Result<cox
     Ok(config)
 }
 
-/// Serves the node feeds, so that nodes can be followed from a mirror.
+/// Serves the node feeds, so that nodes can be followed from a mirror; `shown` as for [`compose::controllers`].
 ///
 /// # Errors
 /// If the bus is not there, or the tree does not start.
-pub async fn feeds(transport: &Transport, mirror: &Mirror, metrics: &Registry) -> Result<Vec<Running>> {
+pub async fn feeds(
+    transport: &Transport,
+    mirror: &Mirror,
+    metrics: &Registry,
+    shown: Option<Scope>,
+) -> Result<Vec<Running>> {
     let bus = transport.connect(&Identity::Feed).await?;
     let (served, followed) = (bus.clone(), mirror.clone());
     let server = worker("server", move |scope| {
@@ -91,8 +97,8 @@ pub async fn feeds(transport: &Transport, mirror: &Mirror, metrics: &Registry) -
         async move { Ok(feed::serve(&mirror, &bus, scope.cancelled().clone()).await?) }
     });
     let running = Running::start(Scope::root("feeds"), vec![server]).await?;
-    let scope = running.scope().clone();
-    Ok(vec![running, compose::control(bus, Identity::Feed, scope, Some(mirror.clone()), metrics).await?])
+    let trees = Trees::of(running.scope().clone(), shown);
+    Ok(vec![running, compose::control(bus, Identity::Feed, trees, Some(mirror.clone()), metrics).await?])
 }
 
 /// Starts the kubelet; gives the node's view of the cluster, too.
@@ -126,8 +132,8 @@ pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<(M
         metrics: metrics.clone(),
     };
     let kubelet = cox_kubelet::start(deps).await?;
-    let scope = kubelet.scope().clone();
-    let control = compose::control(bus, identity, scope, Some(own.clone()), metrics).await?;
+    let trees = Trees::of(kubelet.scope().clone(), Some(following.scope().clone()));
+    let control = compose::control(bus, identity, trees, Some(own.clone()), metrics).await?;
     Ok((own, vec![following, kubelet, control]))
 }
 
@@ -146,8 +152,8 @@ pub async fn proxy(transport: &Transport, settings: Settings<'_>) -> Result<Vec<
     let rules = ProxyNetwork { table: site.cluster.table(), pod_cidr: pods.to_string() };
     let deps = cox_proxy::Deps { feed: own.clone(), node_name: name.clone(), network: rules };
     let proxy = cox_proxy::start(deps).await?;
-    let scope = proxy.scope().clone();
-    Ok(vec![following, proxy, compose::control(bus, identity, scope, Some(own), metrics).await?])
+    let trees = Trees::of(proxy.scope().clone(), Some(following.scope().clone()));
+    Ok(vec![following, proxy, compose::control(bus, identity, trees, Some(own), metrics).await?])
 }
 
 /// The version that nodes report, which is the API's.

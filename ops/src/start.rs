@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::cli::{Machine, Part};
 use crate::compose::{self, Transport};
+use crate::control::Trees;
 use crate::process::{Member, Process};
 use crate::site::Site;
 use crate::{address, node, ready};
@@ -81,7 +82,8 @@ impl Plan<'_> {
         let scope = apiserver.running().scope().clone();
         process.add(Member::Apiserver(apiserver));
         let bus = transport.connect(&Identity::Apiserver).await?;
-        process.extend([compose::control(bus, Identity::Apiserver, scope, None, &self.metrics).await?]);
+        let trees = Trees::of(scope, None);
+        process.extend([compose::control(bus, Identity::Apiserver, trees, None, &self.metrics).await?]);
         Ok(())
     }
 
@@ -90,6 +92,8 @@ impl Plan<'_> {
         let Plan { site, transport, listen, .. } = self;
         let reading = transport.connect(&self.reader).await?;
         let (mirror, following) = compose::mirror(reading.clone(), &self.metrics).await?;
+        // The first of them shows it.
+        let mut shown = Some(following.scope().clone());
         process.extend([following]);
         if self.has(Part::Gateway) {
             let (bus, pki) = (transport.connect(&Identity::Gateway).await?, site.keys()?);
@@ -97,25 +101,37 @@ impl Plan<'_> {
             let mut serving =
                 compose::gateway(bus.clone(), pki, *listen, mirror.clone(), site.kinds.clone(), self.metrics.clone())
                     .await?;
-            let scope = serving.running().scope().clone();
+            let trees = Trees::of(serving.running().scope().clone(), shown.take());
             process.add(Member::Gateway(serving));
             process
-                .extend([compose::control(bus, Identity::Gateway, scope, Some(mirror.clone()), &self.metrics).await?]);
+                .extend([compose::control(bus, Identity::Gateway, trees, Some(mirror.clone()), &self.metrics).await?]);
         }
         let facts = ready::Facts::new(reading, mirror.clone());
         self.until("the server is ready", async || ready::missing(&facts).await).await?;
         if self.has(Part::Controllers) {
             let (root_ca, instance) = (site.cluster.root_ca()?, self.instance.clone());
             process.extend(
-                compose::controllers(transport, &mirror, site.kinds.clone(), root_ca, instance, &self.metrics).await?,
+                compose::controllers(
+                    transport,
+                    &mirror,
+                    site.kinds.clone(),
+                    root_ca,
+                    instance,
+                    &self.metrics,
+                    shown.take(),
+                )
+                .await?,
             );
         }
         if self.has(Part::Scheduler) {
             let instance = self.instance.clone();
-            process.extend(compose::scheduler(transport, &mirror, site.kinds.clone(), instance, &self.metrics).await?);
+            process.extend(
+                compose::scheduler(transport, &mirror, site.kinds.clone(), instance, &self.metrics, shown.take())
+                    .await?,
+            );
         }
         if self.has(Part::Feeds) {
-            process.extend(node::feeds(transport, &mirror, &self.metrics).await?);
+            process.extend(node::feeds(transport, &mirror, &self.metrics, shown.take()).await?);
         }
         Ok(())
     }

@@ -105,6 +105,9 @@ impl Report {
                     let failed =
                         told.tree.iter().filter(|(_, node)| matches!(node.state, State::Failed | State::Restarting));
                     sick.extend(failed.map(|(path, _)| format!("{path} has failed")));
+                    sick.extend(told.tree.iter().flat_map(|(path, node)| {
+                        node.parked.iter().map(move |key| format!("{path} panics over {key} and leaves it alone"))
+                    }));
                 }
             }
         }

@@ -23,6 +23,15 @@ impl Guard {
     }
 }
 
+/// The address that spans go to, if it is one.
+fn endpoint_of(text: &str) -> Result<hyper::Uri> {
+    let uri = text.parse::<hyper::Uri>().ok();
+    let web = |uri: &hyper::Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    };
+    uri.filter(web).with_context(|| format!("--otlp {text:?} is no URL; give one like http://127.0.0.1:4318/v1/traces"))
+}
+
 /// Begins.
 ///
 /// # Errors
@@ -42,6 +51,7 @@ pub fn start(options: &Telemetry) -> Result<Guard> {
         registry.init();
         return Ok(Guard(None));
     };
+    endpoint_of(endpoint)?;
     // The exporter's HTTP client asks for the process's TLS provider; one that is installed already is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let exporter = opentelemetry_otlp::SpanExporter::builder()
@@ -56,4 +66,20 @@ pub fn start(options: &Telemetry) -> Result<Guard> {
         .with_filter(EnvFilter::new("info,h2=off,hyper=off,ractor=off"));
     registry.with(spans).init();
     Ok(Guard(Some(provider)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint_of;
+
+    #[test]
+    fn an_endpoint_is_a_url_of_the_web() {
+        for good in ["http://127.0.0.1:4318/v1/traces", "https://otel.example.com/v1/traces", "http://[::1]:4318"] {
+            assert!(endpoint_of(good).is_ok(), "{good}");
+        }
+        for bad in ["nonsense", "", "127.0.0.1:4318", "grpc://127.0.0.1:4317", "http://", "http:///v1/traces", "a b"] {
+            let said = endpoint_of(bad).unwrap_err().to_string();
+            assert_eq!(said, format!("--otlp {bad:?} is no URL; give one like http://127.0.0.1:4318/v1/traces"));
+        }
+    }
 }

@@ -157,6 +157,8 @@ async fn a_backup_is_restored_whole_and_to_a_revision() -> Result<()> {
     ensure!(refusal(&client, late).await? == Some(410), "what came after the backup is gone");
     let new = put(&client, "new", "1").await?;
     ensure!(new > late + 1_000_000, "a new epoch is past everything");
+    let told = cluster.cox(&["events"])?;
+    ensure!(told.contains(&new.to_string()), "the newest events of a young epoch are those that it has: {told}");
     let secrets: Api<Secret> = Api::default_namespaced(client.clone());
     let password = secrets.get("s").await?.data.and_then(|mut data| data.remove("password")).context("no password")?;
     ensure!(password.0 == b"x");

@@ -8,6 +8,11 @@ use cox_objects::{Resource, Revision, Source};
 
 pub use cox_mirror::{Change, Changes};
 
+/// A reader of changes was too slow, or its mirror had to start anew: it lists everything again. Nothing is wrong with it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("fell behind the changes")]
+pub struct Behind;
+
 /// A readable state with its changes.
 pub trait Feed: Source + Clone + 'static {
     /// All objects of these resources as changes from nothing, then every change in order, whole transactions at a time.

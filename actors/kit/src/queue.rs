@@ -82,10 +82,11 @@ impl<K> Default for Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
-    /// Adds a key, for a reason. A change of a parked key unparks it: its input is another one now.
-    pub fn add(&mut self, key: K, reason: Reason, now: Duration) {
+    /// Adds a key, for a reason. A change of a parked key unparks it: its input is another one now. Returns whether it was parked.
+    pub fn add(&mut self, key: K, reason: Reason, now: Duration) -> bool {
         let entry = self.entries.entry(key.clone()).or_default();
-        if entry.parked {
+        let parked = entry.parked;
+        if parked {
             entry.parked = false;
             entry.panics = 0;
         }
@@ -97,6 +98,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             (entry.queued, entry.since) = (true, now);
             self.ready.push_back(key);
         }
+        parked
     }
 
     /// Adds a key after a delay, unless its timer stands earlier already.

@@ -4,9 +4,11 @@
 //! run, each naming what triggered the decision; the key comes back once the mirror holds what they wrote.
 //!
 //! Guarantees: a key is never reconciled on a state older than its own last write. A panic of the core parks the key after the third time in
-//! a row and leaves the others alone. A restart loses the queue; everything is listed and looked at again.
+//! a row and leaves the others alone; the tree shows it, an Event on the object tells of it, and the next change that concerns the key ends
+//! it. A restart loses the queue; everything is listed and looked at again.
 
 mod figures;
+mod park;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,12 +21,13 @@ use jiff::Timestamp;
 use tracing::Instrument;
 
 use crate::api::Failed;
-use crate::feed::{Change, Feed};
+use crate::feed::{Behind, Change, Feed};
 use crate::lease::Leadership;
 use crate::metrics::Registry;
 use crate::queue::{Outcome, Queue};
 use crate::recorder::Note;
-use crate::supervise::{Child, StartError, worker};
+use crate::supervise::{Child, Scope, StartError, worker};
+use crate::task::panic_text;
 use crate::view::ParseCache;
 use crate::why::{Reason, Why};
 use crate::{Api, Command, Decision, View};
@@ -82,11 +85,16 @@ where
                         led = leads.wait_for(Option::is_some) => { led?; }
                     }
                 }
-                let shell = Shell::new(make(), feed.clone(), api.clone(), &metrics);
+                let shell = Shell::new(make(), feed.clone(), api.clone(), scope.clone(), &metrics);
                 tokio::select! {
                     () = scope.cancelled().cancelled() => return Ok(()),
                     () = lost(&mut leads) => {}
-                    result = shell.run() => return result,
+                    result = shell.run() => match result {
+                        Err(error) if error.is::<Behind>() => {
+                            tracing::info!(controller = R::NAME, "{error}; everything is looked at again");
+                        }
+                        result => return result,
+                    },
                 }
             }
         }
@@ -107,6 +115,7 @@ struct Shell<R, F> {
     api: Api,
     cache: ParseCache,
     queue: Queue<Key>,
+    scope: Scope,
     started: Instant,
     figures: Figures,
 }
@@ -122,9 +131,10 @@ struct Attempt {
 }
 
 impl<R: Reconciler, F: Feed> Shell<R, F> {
-    fn new(core: R, feed: F, api: Api, metrics: &Registry) -> Self {
+    fn new(core: R, feed: F, api: Api, scope: Scope, metrics: &Registry) -> Self {
         let (cache, queue, figures) = (ParseCache::default(), Queue::default(), Figures::new(metrics, R::NAME));
-        Shell { core, feed, api, cache, queue, started: Instant::now(), figures }
+        scope.set_parked(Vec::new());
+        Shell { core, feed, api, cache, queue, scope, started: Instant::now(), figures }
     }
 
     async fn run(mut self) -> Result<(), StartError> {
@@ -140,7 +150,11 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
             let due = self.queue.next_due().map(|due| tokio::time::Instant::from_std(self.started + due));
             tokio::select! {
                 batch = changes.next() => {
-                    let Some(batch) = batch else { return Err("fell behind the changes and starts anew".into()) };
+                    let Some(batch) = batch else {
+                        // What is on its way is not to be decided again before it is seen.
+                        while in_hand.next().await.is_some() {}
+                        return Err(Behind.into());
+                    };
                     for change in &batch {
                         self.take_in(change);
                     }
@@ -156,8 +170,42 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
             self.cache.forget(&change.key);
         }
         let view = View::new(&self.feed, &self.cache);
-        for key in self.core.keys(view, change) {
-            self.queue.add(key, Reason::change(change), self.started.elapsed());
+        let core = &mut self.core;
+        let keys = match catch_unwind(AssertUnwindSafe(|| core.keys(view, change))) {
+            Ok(keys) => keys,
+            Err(panic) => {
+                // An object that nobody can read must not keep the controller from all others.
+                let (why, panic) = (Why::of([Reason::change(change)], view.revision()), panic_text(panic.as_ref()));
+                tracing::error!(controller = R::NAME, key = %change.key, panic, "a change is passed over");
+                if let Some(note) = park::note(view, &change.key, R::NAME, &panic) {
+                    self.api.record(note, &why);
+                }
+                return;
+            }
+        };
+        let mut released = false;
+        for key in keys {
+            released |= self.queue.add(key, Reason::change(change), self.started.elapsed());
+        }
+        if released {
+            self.show_parked();
+        }
+    }
+
+    fn show_parked(&self) {
+        self.scope.set_parked(self.queue.parked().map(Key::to_string).collect());
+    }
+
+    /// Notes that the reconciliation of a key panicked; after the third time in a row it is left alone, and that is told.
+    fn panicked(&mut self, key: &Key, reasons: Vec<Reason>, panic: &str) {
+        if !self.queue.finish(key, self.started.elapsed(), Outcome::Panicked) {
+            return;
+        }
+        tracing::error!(controller = R::NAME, %key, panic, "parked after its reconciliation panicked three times");
+        self.show_parked();
+        let view = View::new(&self.feed, &self.cache);
+        if let Some(note) = park::note(view, key, R::NAME, panic) {
+            self.api.record(note, &Why::of(reasons, view.revision()));
         }
     }
 
@@ -169,13 +217,17 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
             self.figures.waited(job.waited);
             let view = View::new(&self.feed, &self.cache);
             let observed = view.revision();
-            let core = &mut self.core;
-            let decided = catch_unwind(AssertUnwindSafe(|| core.reconcile(view, &job.key, crate::clock::now())));
-            let Ok(decision) = decided else {
-                if self.queue.finish(&job.key, self.started.elapsed(), Outcome::Panicked) {
-                    tracing::error!(controller = R::NAME, key = %job.key, "parked after its reconciliation panicked three times");
+            let (core, scope) = (&mut self.core, &self.scope);
+            let decided = catch_unwind(AssertUnwindSafe(|| {
+                scope.faults().strike_at(scope.path(), &job.key);
+                core.reconcile(view, &job.key, crate::clock::now())
+            }));
+            let decision = match decided {
+                Ok(decision) => decision,
+                Err(panic) => {
+                    self.panicked(&job.key, job.reasons, &panic_text(panic.as_ref()));
+                    continue;
                 }
-                continue;
             };
             if let Some((after, timer)) = decision.again {
                 self.queue.add_after(job.key.clone(), self.started.elapsed(), after, timer);

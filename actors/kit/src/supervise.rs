@@ -2,21 +2,21 @@
 //!
 //! Flow: a component's root [`supervisor`] starts its children in order. A child that fails is started again after a backoff;
 //! one that fails more than [`INTENSITY`] times within [`PERIOD`] takes its supervisor down with it, whose own supervisor
-//! then does the same one level up. Shutdown stops children in reverse order of start.
+//! then does the same one level up. A root that gives up ends the component; one that panics is started again as any other actor is.
+//! Shutdown stops children in reverse order of start.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cox_bus::{Heard, Listener};
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
-use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
+pub mod fault;
+pub mod scope;
 pub mod worker;
 
+use fault::Faults;
+pub use scope::{Node, Scope, State};
 pub use worker::worker;
 
 /// How many failures of its children a supervisor takes within [`PERIOD`].
@@ -27,105 +27,11 @@ pub const PERIOD: Duration = Duration::from_secs(30);
 pub const RESTART_DELAY: Duration = Duration::from_millis(20);
 /// The longest delay before a restart.
 pub const MAX_RESTART_DELAY: Duration = Duration::from_secs(5);
-/// How long a child may take to stop before it is left behind.
+/// How long a child that supervises no others may take to stop before it is left behind.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What any actor's start may fail with.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A place in the tree, handed to each child: where to register what it starts, and when to stop.
-#[derive(Clone, Debug)]
-pub struct Scope {
-    path: String,
-    nodes: Arc<Mutex<BTreeMap<String, Node>>>,
-    cancel: CancellationToken,
-}
-
-impl Scope {
-    /// The root of a component's tree.
-    pub fn root(component: &str) -> Self {
-        let scope = Scope { path: component.to_owned(), nodes: Arc::default(), cancel: CancellationToken::new() };
-        scope.set(State::Running, None);
-        scope
-    }
-
-    /// The place of a child.
-    pub fn child(&self, name: &str) -> Self {
-        Scope { path: format!("{}/{name}", self.path), nodes: self.nodes.clone(), cancel: self.cancel.child_token() }
-    }
-
-    /// Cancelled when this place is to stop.
-    pub fn cancelled(&self) -> &CancellationToken {
-        &self.cancel
-    }
-
-    /// What is heard next; none once this place is to stop.
-    ///
-    /// # Errors
-    /// If the bus connection is closed.
-    pub async fn hear(&self, listener: &mut Listener) -> Result<Option<Heard>, StartError> {
-        tokio::select! {
-            () = self.cancel.cancelled() => Ok(None),
-            heard = listener.next() => heard.map(Some).ok_or_else(|| "the bus connection is closed".into()),
-        }
-    }
-
-    /// The path in the tree: `scheduler/binder`.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Says how this actor does.
-    pub fn set(&self, state: State, error: Option<String>) {
-        let mut nodes = self.nodes.lock();
-        let node = nodes.entry(self.path.clone()).or_default();
-        if state == State::Restarting {
-            node.restarts += 1;
-        }
-        node.state = state;
-        if error.is_some() {
-            node.last_error = error;
-        }
-    }
-
-    /// Takes this actor out of the tree: a dynamic child that ended.
-    pub fn remove(&self) {
-        self.nodes.lock().remove(&self.path);
-    }
-
-    /// The tree as it is now, by path.
-    pub fn tree(&self) -> BTreeMap<String, Node> {
-        self.nodes.lock().clone()
-    }
-}
-
-/// How an actor does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Its start has not returned.
-    #[default]
-    Starting,
-    /// It runs.
-    Running,
-    /// It failed and will be started again.
-    Restarting,
-    /// It was stopped.
-    Stopped,
-    /// It failed too often.
-    Failed,
-}
-
-/// One actor in the tree.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
-    /// How it does.
-    pub state: State,
-    /// How often it was started again.
-    pub restarts: u64,
-    /// The last thing that went wrong.
-    pub last_error: Option<String>,
-}
 
 /// Starts an actor linked to its supervisor.
 pub type Start = Arc<dyn Fn(Scope, ActorCell) -> BoxFuture<'static, Result<ActorCell, StartError>> + Send + Sync>;
@@ -135,6 +41,8 @@ pub type Start = Arc<dyn Fn(Scope, ActorCell) -> BoxFuture<'static, Result<Actor
 pub struct Child {
     name: String,
     start: Start,
+    /// It has children of its own, which it stops one after the other.
+    supervises: bool,
 }
 
 impl Child {
@@ -143,18 +51,19 @@ impl Child {
     where
         F: Fn(Scope, ActorCell) -> BoxFuture<'static, Result<ActorCell, StartError>> + Send + Sync + 'static,
     {
-        Child { name: name.into(), start: Arc::new(start) }
+        Child { name: name.into(), start: Arc::new(start), supervises: false }
     }
 
     /// A child that supervises children of its own.
     pub fn supervisor(name: impl Into<String>, children: Vec<Child>) -> Self {
-        Child::new(name, move |scope, parent| {
+        let child = Child::new(name, move |scope, parent| {
             let children = children.clone();
             Box::pin(async move {
-                let (actor, _) = Actor::spawn_linked(None, Supervisor, (scope, children), parent).await?;
-                Ok(actor.get_cell())
+                let started = Actor::spawn_linked(None, Supervisor, (scope, children), parent).await;
+                Ok(started.map_err(start_error)?.0.get_cell())
             })
-        })
+        });
+        Child { supervises: true, ..child }
     }
 }
 
@@ -163,6 +72,8 @@ struct Supervisor;
 #[derive(Debug)]
 enum Message {
     Restart(usize),
+    /// A test wants to see it fail.
+    Panic(String),
 }
 
 struct Kid {
@@ -175,6 +86,7 @@ struct Children {
     scope: Scope,
     kids: Vec<Kid>,
     failures: Vec<Instant>,
+    _fault: fault::Point,
 }
 
 impl Children {
@@ -189,23 +101,36 @@ impl Children {
     }
 
     /// Notes a failure; returns the delay before the restart, or none if there were too many.
-    fn failed(&mut self, now: Instant) -> Option<Duration> {
+    fn failed(&mut self, now: Instant, error: &str) -> Option<Duration> {
+        if Faults::wished_for(error) {
+            return Some(RESTART_DELAY);
+        }
         self.failures.retain(|at| now.duration_since(*at) < PERIOD);
         self.failures.push(now);
         let count = self.failures.len();
         (count <= INTENSITY).then(|| RESTART_DELAY.saturating_mul(1 << count.min(16)).min(MAX_RESTART_DELAY))
     }
 
+    /// Stops all children; what is returned takes the supervisor down.
+    async fn give_up(&mut self, why: String) -> ActorProcessingErr {
+        self.scope.set(State::Failed, Some(why.clone()));
+        self.stop().await;
+        why.into()
+    }
+
     async fn stop(&mut self) {
         for kid in self.kids.iter_mut().rev() {
-            kid.scope.cancelled().cancel();
+            if !kid.child.supervises {
+                kid.scope.cancelled().cancel();
+            }
             if let Some(cell) = kid.cell.take() {
-                let timeout = Some(STOP_TIMEOUT);
+                let timeout = (!kid.child.supervises).then_some(STOP_TIMEOUT);
                 if cell.stop_and_wait(Some("shutdown".to_owned()), timeout).await.is_err() {
                     tracing::warn!(actor = kid.scope.path(), "did not stop in time and is left behind");
                     cell.kill();
                 }
             }
+            kid.scope.cancelled().cancel();
             kid.scope.set(State::Stopped, None);
         }
     }
@@ -222,7 +147,10 @@ impl Actor for Supervisor {
         (scope, children): Self::Arguments,
     ) -> Result<Children, ActorProcessingErr> {
         let kids = children.into_iter().map(|child| Kid { scope: scope.child(&child.name), child, cell: None });
-        let mut state = Children { kids: kids.collect(), scope, failures: Vec::new() };
+        let fails = myself.clone();
+        // One that is gone needs no end.
+        let fault = scope.fault_point(move |why| drop(fails.send_message(Message::Panic(why))));
+        let mut state = Children { kids: kids.collect(), scope, failures: Vec::new(), _fault: fault };
         for index in 0..state.kids.len() {
             if let Err(error) = state.start(index, &myself).await {
                 state.stop().await;
@@ -235,11 +163,17 @@ impl Actor for Supervisor {
     async fn handle(
         &self,
         myself: ActorRef<Message>,
-        Message::Restart(index): Message,
+        message: Message,
         state: &mut Children,
     ) -> Result<(), ActorProcessingErr> {
+        let index = match message {
+            Message::Restart(index) => index,
+            Message::Panic(why) => return Err(why.into()),
+        };
         if let Err(error) = state.start(index, &myself).await {
-            let delay = state.failed(Instant::now()).ok_or_else(|| format!("restarts failed too often: {error}"))?;
+            let Some(delay) = state.failed(Instant::now(), "") else {
+                return Err(state.give_up(format!("restarts failed too often: {error}")).await);
+            };
             if let Some(kid) = state.kids.get(index) {
                 kid.scope.set(State::Restarting, Some(error.to_string()));
             }
@@ -264,19 +198,19 @@ impl Actor for Supervisor {
         let Some((index, kid)) = found else { return Ok(()) };
         kid.cell = None;
         kid.scope.cancelled().cancel();
+        if state.scope.path().is_empty() && kid.scope.state() == State::Failed {
+            // Nobody is left who could do better than a root that gave up.
+            return Err(error.into());
+        }
         kid.scope.set(State::Restarting, Some(error.clone()));
         tracing::error!(actor = kid.scope.path(), error, "an actor failed and is restarted");
         let path = kid.scope.path().to_owned();
-        match state.failed(Instant::now()) {
+        match state.failed(Instant::now(), &error) {
             Some(delay) => {
                 myself.send_after(delay, move || Message::Restart(index));
                 Ok(())
             }
-            None => {
-                state.scope.set(State::Failed, Some(error.clone()));
-                state.stop().await;
-                Err(format!("{path} failed too often: {error}").into())
-            }
+            None => Err(state.give_up(format!("{path} failed too often: {error}")).await),
         }
     }
 
@@ -308,7 +242,9 @@ impl Running {
     /// If a child's first start fails; those before it are stopped again.
     pub async fn start(scope: Scope, children: Vec<Child>) -> Result<Self, ComponentError> {
         let component = scope.path().to_owned();
-        match Actor::spawn(None, Supervisor, (scope.clone(), children)).await {
+        // What is above the root starts it again should it panic, and ends with it when it gives up.
+        let top = (scope.above(), vec![Child::supervisor(component.clone(), children)]);
+        match Actor::spawn(None, Supervisor, top).await {
             Ok((root, ended)) => Ok(Running { scope, root, ended }),
             Err(error) => Err(ComponentError { component, source: start_error(error) }),
         }

@@ -1,7 +1,7 @@
 //! The named tasks of an actor: work beside its mailbox that is shown in the tree, fails its actor and ends with it.
 //!
 //! An actor that waits for something (a pull, a probe's next turn, a stream) does it in a task and is told the outcome by a message.
-//! Every task has a name below its actor's place, which `cox status` shows for as long as the [`Task`] is held. It is cancelled when the
+//! Every task has a name below its actor's place, which `cox status` shows for as long as it is at work. It is cancelled when the
 //! [`Task`] is dropped or the place is to stop: whatever it does must bear being dropped at any await and being done again. A panic is
 //! told to the actor, which is to fail of it, so that its supervisor starts both anew.
 
@@ -44,11 +44,21 @@ impl Task {
     ) -> Self {
         let place = scope.child(name);
         place.set(State::Running, None);
+        place.set_task();
         let stop = place.cancelled().clone();
+        let fault = place.faults().clone().strike(place.path().to_owned());
+        let work = async move {
+            tokio::select! {
+                () = work => {}
+                never = fault => match never {},
+            }
+        };
+        let shown = place.clone();
         let handle = tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 outcome = AssertUnwindSafe(work).catch_unwind() => {
+                    shown.remove();
                     if let Err(panic) = outcome {
                         panicked(panic_text(panic.as_ref()));
                     }

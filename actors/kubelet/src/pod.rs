@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cox_kit::supervise::fault::Point;
 use cox_kit::{Feed, Reason, Scope, Task};
 use cox_objects::{Key, Resource};
 use cox_runtime::ContainerId;
@@ -129,6 +130,7 @@ pub struct State<F> {
     /// When the pod began to end.
     ending: Option<Instant>,
     figures: figures::Own,
+    _fault: Point,
 }
 
 impl<F: Feed> Actor for Worker<F> {
@@ -150,9 +152,13 @@ impl<F: Feed> Actor for Worker<F> {
             ..Memory::default()
         };
         let figures = figures::Own::new(context.figures.share(), told.is_some());
+        let fails = myself.clone();
+        // An actor that is gone needs no end.
+        let fault = scope.fault_point(move |why| drop(fails.send_message(Message::Broken(why))));
         let state = State {
             context,
             scope,
+            _fault: fault,
             uid,
             considered: pod.clone(),
             reasons: Reasons::default(),

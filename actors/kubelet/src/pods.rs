@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cox_kit::feed::Change;
+use cox_kit::supervise::fault::Point;
 use cox_kit::supervise::{Child, State as TreeState};
 use cox_kit::{Feed, Reason, Scope, Task, Why};
 use cox_objects::{Key, Resource};
@@ -35,8 +36,6 @@ const FORGIVEN: Duration = Duration::from_secs(120);
 enum Message {
     /// Changes of the feed; answered when they are taken in, so that no more come than are worked off.
     Changed(Vec<Change>, RpcReplyPort<()>),
-    /// The feed has left us behind: the actor must start anew.
-    Lost,
     Happened(Event),
     LookAtAll,
     /// A worker that failed is started again.
@@ -85,6 +84,7 @@ struct State<F> {
     swept: bool,
     /// What listens to the feed and to the runtime.
     _ears: [Task; 2],
+    _fault: Point,
 }
 
 /// The child that runs the node's pods. A restart finds everything again: pods in the feed, containers in the runtime; nothing is started
@@ -118,9 +118,10 @@ impl<F: Feed> Actor for Pods<F> {
             Task::start(&scope, "feed", pump_changes(context.clone(), myself.clone()), broken()),
             Task::start(&scope, "runtime-events", pump_events(context.clone(), myself.clone()), broken()),
         ];
+        let fault = scope.fault_point(broken());
         myself.send_after(FIRST_LOOK, || Message::LookAtAll);
         myself.send_interval(LOOK, || Message::LookAtAll);
-        Ok(State { context, scope, workers: HashMap::new(), swept: false, _ears: ears })
+        Ok(State { context, scope, workers: HashMap::new(), swept: false, _ears: ears, _fault: fault })
     }
 
     async fn handle(
@@ -140,7 +141,6 @@ impl<F: Feed> Actor for Pods<F> {
                 // The pump that waits may have been stopped.
                 let _ = done.send(());
             }
-            Message::Lost => return Err("fell behind the feed and starts anew".into()),
             Message::Happened(event) => {
                 let (sandbox, what) = match &event {
                     Event::Started { sandbox, .. } => (sandbox, "container-started"),
@@ -357,13 +357,19 @@ fn remove_logs(root: &Path, uid: &str) -> std::io::Result<()> {
 async fn pump_changes<F: Feed>(context: Context<F>, pods: ActorRef<Message>) {
     let resources = [Resource::PODS, Resource::CONFIGMAPS, Resource::SECRETS];
     let mut changes = context.feed.changes(&resources);
-    while let Some(batch) = changes.next().await {
-        if pods.call(|port| Message::Changed(batch, port), None).await.is_err() {
+    loop {
+        while let Some(batch) = changes.next().await {
+            if pods.call(|port| Message::Changed(batch, port), None).await.is_err() {
+                return;
+            }
+        }
+        tracing::info!("fell behind the node's feed; all pods are looked at again");
+        changes = context.feed.changes(&resources);
+        // Of pods that went meanwhile no change tells.
+        if pods.send_message(Message::LookAtAll).is_err() {
             return;
         }
     }
-    // The actor may be gone as well: then nobody is left behind.
-    let _ = pods.send_message(Message::Lost);
 }
 
 async fn pump_events<F: Feed>(context: Context<F>, pods: ActorRef<Message>) {

@@ -49,8 +49,9 @@ pub async fn start<F: Feed>(deps: Deps<F>) -> Result<Running, ComponentError> {
 
 async fn keep<F: Feed>(deps: Deps<F>, scope: Scope) -> Result<(), StartError> {
     nft::prepare_host().await?;
-    let cache = ParseCache::default();
-    let mut changes = deps.feed.changes(&[Resource::SERVICES, Resource::ENDPOINTSLICES]);
+    let mut cache = ParseCache::default();
+    let resources = [Resource::SERVICES, Resource::ENDPOINTSLICES];
+    let mut changes = deps.feed.changes(&resources);
     let mut before: Option<Ruleset> = None;
     // None: what there was before this start is not known, so all that is now is looked through.
     let mut udp: Option<Destinations> = None;
@@ -70,8 +71,15 @@ async fn keep<F: Feed>(deps: Deps<F>, scope: Scope) -> Result<(), StartError> {
         tokio::select! {
             () = scope.cancelled().cancelled() => return Ok(()),
             batch = changes.next() => {
-                let Some(batch) = batch else { return Err("fell behind the feed and starts anew".into()) };
-                batch.iter().filter(|change| change.new.is_none()).for_each(|change| cache.forget(&change.key));
+                match batch {
+                    Some(batch) => {
+                        batch.iter().filter(|change| change.new.is_none()).for_each(|change| cache.forget(&change.key));
+                    }
+                    None => {
+                        tracing::info!("fell behind the node's feed; all of it is looked at again");
+                        (changes, cache) = (deps.feed.changes(&resources), ParseCache::default());
+                    }
+                }
             }
         }
         tokio::time::sleep(GATHER).await;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cox_kit::feed::{Changes, Feed};
+use cox_kit::feed::{Behind, Changes, Feed};
 use cox_kit::lease::Leadership;
 use cox_kit::supervise::{Child, StartError, worker};
 use cox_kit::{Api, Command, Reason, Registry, Why, clock};
@@ -52,7 +52,10 @@ pub(crate) fn scheduler<F: Feed>(
                     () = scope.cancelled().cancelled() => return Ok(()),
                     // A closed channel is a dead elector, which its supervisor starts again.
                     lost = leads.wait_for(Option::is_none) => drop(lost),
-                    result = shell.run() => return result,
+                    result = shell.run() => match result {
+                        Err(error) if error.is::<Behind>() => tracing::info!("{error}; everything is looked at again"),
+                        result => return result,
+                    },
                 }
             }
         }
@@ -95,7 +98,9 @@ impl<F: Feed> Shell<F> {
         let mut changes = self.feed.changes(&FOLLOWED);
         let mut in_flight = FuturesUnordered::new();
         loop {
-            self.drain(&mut changes)?;
+            if self.drain(&mut changes).is_err() {
+                break;
+            }
             if in_flight.len() < IN_FLIGHT {
                 let batch = self.decide();
                 if !batch.is_empty() {
@@ -106,24 +111,27 @@ impl<F: Feed> Shell<F> {
             let free = in_flight.len() < IN_FLIGHT;
             let due = self.planner.queue().next_due().map(|due| tokio::time::Instant::from_std(self.started + due));
             tokio::select! {
-                batch = changes.next() => self.take_in(batch)?,
+                batch = changes.next() => if self.take_in(batch).is_err() { break },
                 Some(written) = in_flight.next() => self.settle(written),
                 () = sleep_until(due), if free => {}
                 () = tokio::task::yield_now(), if free && self.planner.queue().is_ready() => {}
             }
         }
+        // What is on its way takes up room that whoever starts anew must see.
+        while in_flight.next().await.is_some() {}
+        Err(Behind.into())
     }
 
     /// Takes in all changes that are there.
-    fn drain(&mut self, changes: &mut Changes) -> Result<(), StartError> {
+    fn drain(&mut self, changes: &mut Changes) -> Result<(), Behind> {
         while let Some(batch) = changes.next().now_or_never() {
             self.take_in(batch)?;
         }
         Ok(())
     }
 
-    fn take_in(&mut self, batch: Option<Vec<cox_kit::feed::Change>>) -> Result<(), StartError> {
-        let batch = batch.ok_or("fell behind the changes and starts anew")?;
+    fn take_in(&mut self, batch: Option<Vec<cox_kit::feed::Change>>) -> Result<(), Behind> {
+        let batch = batch.ok_or(Behind)?;
         let now = self.started.elapsed();
         for change in &batch {
             if let Some(fact) = intake::read(change) {

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use super::duplex::Duplex;
 use super::frame::{Frame, Hello};
 use super::{StreamError, WINDOW};
+use crate::serve::reply_to;
 use crate::{Bus, CallError, codec};
 
 /// Offers of streams on the subjects that are served. Several servers of a subject share the offers.
@@ -42,15 +43,15 @@ impl Acceptor {
     pub async fn next(&mut self) -> Option<Offer> {
         loop {
             let message = self.offers.next().await?;
-            let Some(peer) = message.reply else { continue };
+            let Some(peer) = reply_to(&self.bus, &message) else { continue };
             match codec::decode::<Hello>(&message.payload) {
                 Ok(Hello { window, hello }) => {
                     let subject = message.subject.to_string();
-                    return Some(Offer { subject, hello, bus: self.bus.clone(), window, peer: Some(peer.to_string()) });
+                    return Some(Offer { subject, hello, bus: self.bus.clone(), window, peer: Some(peer) });
                 }
                 Err(error) => {
                     let refusal = Frame::Refuse(Status::bad_request(error.to_string()));
-                    self.bus.link.streams.owe(peer.to_string(), &refusal);
+                    self.bus.link.streams.owe(peer, &refusal);
                 }
             }
         }

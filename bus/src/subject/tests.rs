@@ -33,6 +33,42 @@ fn a_subject_says_who_serves_it() {
 }
 
 #[test]
+fn answers_go_to_who_asked_only() {
+    let s = subjects();
+    let (apiserver, scheduler) = (Identity::Apiserver, Identity::Scheduler);
+    let node = |name: &str| Identity::Node(name.to_owned());
+    let to = |asker: &Identity, answerer: &Identity| s.inbox(asker, &answerer.token(), "x", "r1");
+    let head = s.api_head(&scheduler);
+    assert!(s.may_answer(&apiserver, &head, &to(&scheduler, &apiserver)));
+    for foreign in [
+        to(&Identity::Gateway, &apiserver),
+        to(&scheduler, &Identity::Gateway),
+        "cox.test.events.core.pods.default.x".to_owned(),
+        s.head(),
+        format!("$JS.API.STREAM.PURGE.{}", s.stream()),
+        "cox.other.inbox.scheduler.apiserver.x.r1".to_owned(),
+        "inbox".to_owned(),
+    ] {
+        assert!(!s.may_answer(&apiserver, &head, &foreign), "{foreign}");
+    }
+    let controller = Identity::Controller("deployment-controller".to_owned());
+    let write = s.api(&controller, Verb::Create, "", "pods");
+    assert!(s.may_answer(&apiserver, &write, &to(&Identity::Controllers, &apiserver)));
+    let feed = s.node("a.b", "feed");
+    for asker in [node("a.b"), Identity::Proxy("a.b".to_owned())] {
+        assert!(s.may_answer(&Identity::Feed, &feed, &to(&asker, &Identity::Feed)), "{asker}");
+    }
+    assert!(!s.may_answer(&Identity::Feed, &feed, &to(&node("c"), &Identity::Feed)));
+    assert!(s.may_answer(&node("a.b"), &s.node("a.b", "exec"), &to(&Identity::Gateway, &node("a.b"))));
+    assert!(!s.may_answer(&node("a.b"), &s.node("a.b", "exec"), &to(&node("c"), &node("a.b"))));
+    let tree = s.ctl(&scheduler, "tree");
+    assert!(s.may_answer(&scheduler, &tree, &to(&Identity::Ops, &scheduler)));
+    assert!(!s.may_answer(&scheduler, &tree, &to(&Identity::Gateway, &scheduler)));
+    let shop = Identity::Integrator("shop".to_owned());
+    assert!(s.may_answer(&apiserver, &s.integrator(&shop, "read"), &to(&shop, &apiserver)));
+}
+
+#[test]
 fn foreign_and_malformed_subjects_are_not_ours() {
     let s = subjects();
     for subject in [

@@ -240,3 +240,91 @@ async fn a_lost_stream_is_made_anew_and_refilled() {
     until("it is back", async || stream_end(&apiserver).await == Some((310, Some(log.position())))).await;
     publishing.stop().await;
 }
+
+/// What no message can carry is announced without its body; whoever follows has it from the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_is_too_large_is_read_from_the_log() {
+    let cluster = Cluster::start().await;
+    let log = Memory::new(1, 1);
+    let publishing = Publishing::start(&cluster, &log).await;
+    let mirror = cluster.bus(Identity::Mirror).await;
+    let mut raw = mirror.listen(mirror.subjects().events_all(), None).await.unwrap();
+    let follower = follow(&mirror).await.unwrap().from(log.position());
+    log.fill(3);
+    // As much as a stream's frame carries, which has no headers.
+    let large = "x".repeat(mirror.max_payload() - 900);
+    log.commit(Key::new(Resource::PODS, "default", "large"), &large);
+    log.fill(3);
+    let (seen, missed) = collect(&mirror, follower, 7).await;
+    assert!(seen == log.printed() && missed == 1, "{missed} were missing");
+    let mut bodies = Vec::new();
+    while bodies.len() < 7 {
+        bodies.push(within(raw.next()).await.unwrap().payload.len());
+    }
+    assert!(bodies.iter().enumerate().all(|(at, length)| (*length == 0) == (at == 3)), "{bodies:?}");
+    let apiserver = cluster.bus(Identity::Apiserver).await;
+    until("its place in the stream is taken", async || stream_end(&apiserver).await == Some((7, Some(log.position()))))
+        .await;
+    publishing.stop().await;
+}
+
+/// The stream is bounded, drops what is oldest, and is nobody's memory of what was sent: repetitions are told by their sequence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stream_is_as_small_as_it_shall_be() {
+    let cluster = Cluster::start().await;
+    let log = Memory::new(1, 1);
+    log.fill(10);
+    let publishing = Publishing::start(&cluster, &log).await;
+    let apiserver = cluster.bus(Identity::Apiserver).await;
+    until("all is published", async || stream_end(&apiserver).await.is_some_and(|(last, _)| last == 10)).await;
+    let subject = format!("$JS.API.STREAM.INFO.{}", apiserver.subjects().stream());
+    let deadline = tokio::time::Instant::now() + crate::harness::LONG;
+    let info: serde_json::Value = apiserver.request_json(&subject, &serde_json::json!({}), deadline).await.unwrap();
+    let config = &info["config"];
+    let of = |name: &str| config[name].as_u64();
+    assert_eq!(of("max_age"), Some(3_600_000_000_000));
+    assert_eq!(of("max_bytes"), Some(256 << 20));
+    assert_eq!(of("duplicate_window"), Some(100_000_000));
+    assert_eq!((config["discard"].as_str(), config["retention"].as_str()), (Some("old"), Some("limits")));
+    assert_eq!(config["deny_delete"], true);
+    assert_eq!(config["metadata"]["epoch"].as_str(), Some(Epoch(1).to_string().as_str()));
+    assert_eq!(config["subjects"], serde_json::json!(["cox.test.events.>"]));
+    publishing.stop().await;
+}
+
+/// Whatever has a consumer deliver a message where it likes: nobody of the cluster takes it for an event, and the stream mends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_jetstream_was_made_to_forge_is_no_event() {
+    let cluster = Cluster::start().await;
+    let log = Memory::new(1, 1);
+    log.fill(20);
+    let publishing = Publishing::start(&cluster, &log).await;
+    let apiserver = cluster.bus(Identity::Apiserver).await;
+    until("all is published", async || stream_end(&apiserver).await.is_some_and(|(last, _)| last == 20)).await;
+    cluster.server.door().admit("shop").await.unwrap();
+    let make = "$JS.API.CONSUMER.CREATE.cox-test-events.shop";
+    let config = serde_json::json!({"stream_name": "cox-test-events", "config": {"durable_name": "shop", "name": "shop",
+        "ack_policy": "explicit", "deliver_policy": "all"}});
+    let deadline = tokio::time::Instant::now() + crate::harness::LONG;
+    let made: serde_json::Value = apiserver.request_json(make, &config, deadline).await.unwrap();
+    assert!(made.get("error").is_none(), "{made}");
+
+    let mirror = cluster.bus(Identity::Mirror).await;
+    let follower = follow(&mirror).await.unwrap().from(Position { epoch: Epoch(1), revision: 0 });
+    let file = cluster.dir.path().join("bus/creds/integrator:shop.json");
+    let connect = cox_bus::Connect::from_file(&file, None).unwrap();
+    let cox_bus::Secret::NKey(seed) = connect.credentials.secret.clone() else { panic!("not a key") };
+    let client = async_nats::ConnectOptions::with_nkey(seed).connect(&connect.url).await.unwrap();
+    for reply in ["cox.test.events.core.pods.default.forged", "cox.test.head", "cox.test.api.ops.create.core.pods"] {
+        let next = "$JS.API.CONSUMER.MSG.NEXT.cox-test-events.shop";
+        client.publish_with_reply(next, reply, "".into()).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    log.fill(20);
+    let expected = log.printed();
+    let (seen, _) = collect(&mirror, follower, 40).await;
+    assert!(seen == expected, "a follower took a forged message for an event");
+    until("the stream is the log's again", async || stream_end(&apiserver).await == Some((40, Some(log.position()))))
+        .await;
+    publishing.stop().await;
+}

@@ -7,4 +7,5 @@ mod harness;
 mod outside;
 mod requests;
 mod server;
+mod strangers;
 mod streams;

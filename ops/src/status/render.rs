@@ -78,6 +78,9 @@ fn write_children(out: &mut String, tree: &BTreeMap<String, Node>, paint: &Paint
         if let Some(error) = &node.last_error {
             facts.push(paint.dim(&format!("last error: {}", error.replace('\n', " "))));
         }
+        if !node.parked.is_empty() {
+            facts.push(paint.red(&format!("parked: {}", node.parked.join(", "))));
+        }
         let facts = if facts.is_empty() { String::new() } else { format!("  {}", facts.join(", ")) };
         let _ = writeln!(out, "  {}{} {name}{facts}", paint.dim(&line), paint.mark(node));
     }

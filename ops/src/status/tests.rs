@@ -8,7 +8,7 @@ use super::{Answer, Report, render};
 use crate::control::Told;
 
 fn node(state: State, restarts: u64, error: Option<&str>) -> Node {
-    Node { state, restarts, last_error: error.map(str::to_owned) }
+    Node { state, restarts, last_error: error.map(str::to_owned), ..Node::default() }
 }
 
 fn report() -> Report {
@@ -57,6 +57,16 @@ fn a_cluster_without_a_node_is_well() {
     report.answers = vec![Answer { identity: Identity::Node("n".into()), told: Err("is not running".into()) }];
     assert!(report.sick().is_empty());
     assert!(render::text(&report, false).contains("○ node:n is not running"));
+}
+
+#[test]
+fn a_key_that_is_left_alone_is_shown_and_makes_the_cluster_unwell() {
+    let mut report = report();
+    let told = report.answers[0].told.as_mut().unwrap();
+    told.tree.get_mut("controllers/a").unwrap().parked = vec!["apps/deployments/default/web".into()];
+    assert!(render::text(&report, false).contains("● a  parked: apps/deployments/default/web\n"));
+    assert_eq!(report.sick()[0], "controllers/a/worker has failed");
+    assert_eq!(report.sick()[1], "controllers/a panics over apps/deployments/default/web and leaves it alone");
 }
 
 #[test]

@@ -75,8 +75,10 @@ fn the_third_panic_parks_until_the_input_changes() {
     }
     assert_eq!(queue.take(now), None);
     assert_eq!(queue.parked().collect::<Vec<_>>(), [&"a"]);
-    queue.add("a", timer("y"), T0);
+    assert!(queue.add("a", timer("y"), T0), "it was parked");
+    assert!(!queue.add("a", timer("z"), T0));
     assert!(queue.take(now).is_some());
+    assert_eq!(queue.parked().count(), 0);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Failing children come back; those that never stop failing take the tree down; shutdown runs backwards.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
 
 use super::*;
 
@@ -88,4 +91,66 @@ async fn shutdown_stops_in_reverse_order() {
     let running = Running::start(Scope::root("test"), vec![child("a"), nested]).await.unwrap();
     running.stop().await;
     assert_eq!(*order.lock(), ["c", "b", "a"]);
+}
+
+/// What is told to panic comes back with what is below it, and nothing else does: a worker, a supervisor, the root.
+#[tokio::test]
+async fn only_what_panics_starts_again() {
+    let steady = |name| {
+        worker(name, |scope: Scope| async move {
+            scope.cancelled().cancelled().await;
+            Ok(())
+        })
+    };
+    let nested = Child::supervisor("nested", vec![steady("b"), steady("c")]);
+    let running = Running::start(Scope::root("test"), vec![steady("a"), nested]).await.unwrap();
+    let all = ["test", "test/a", "test/nested", "test/nested/b", "test/nested/c"];
+    for path in ["test/a", "test/nested/b", "test/nested", "test"].into_iter().cycle().take(4 * INTENSITY) {
+        let before = running.scope().tree();
+        assert_eq!(before.keys().collect::<Vec<_>>(), all);
+        // So that what starts again does so later.
+        until(|| crate::clock::now_ms() > before.values().map(|node| node.since).max().unwrap()).await;
+        running.scope().tell_to_panic(path);
+        let back = |tree: BTreeMap<String, Node>| {
+            tree.len() == all.len()
+                && tree[path].restarts == before[path].restarts + 1
+                && tree.values().all(|node| node.state == State::Running)
+        };
+        until(|| back(running.scope().tree())).await;
+        let after = running.scope().tree();
+        for other in all {
+            let below = other.starts_with(path);
+            assert_eq!(after[other].since != before[other].since, below, "{other} after {path}");
+        }
+        assert_eq!(after[path].last_error.as_deref(), Some("panicked: told to panic by a test"));
+    }
+    running.stop().await;
+}
+
+/// An actor below a supervisor that panics is killed; nothing of it may go on beside its successor.
+#[tokio::test]
+async fn what_is_killed_leaves_nothing_at_work() {
+    let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    struct Counted(Arc<AtomicUsize>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    let (counted, seen) = (alive.clone(), most.clone());
+    let deaf = worker("deaf", move |_| {
+        let (alive, most) = (counted.clone(), seen.clone());
+        async move {
+            most.fetch_max(alive.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let _one = Counted(alive);
+            std::future::pending().await
+        }
+    });
+    let running = Running::start(Scope::root("test"), vec![Child::supervisor("nested", vec![deaf])]).await.unwrap();
+    until(|| alive.load(Ordering::SeqCst) == 1).await;
+    running.scope().tell_to_panic("test/nested");
+    let back = |tree: BTreeMap<String, Node>| tree.get("test/nested/deaf").is_some_and(|n| n.state == State::Running);
+    until(|| running.scope().tree()["test/nested"].restarts == 1 && back(running.scope().tree())).await;
+    until(|| alive.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(most.load(Ordering::SeqCst), 1);
 }

@@ -46,6 +46,13 @@ struct Running {
     over: bool,
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An actor that is killed, as those below a supervisor that panicked are, is not asked to stop; its body ends with it all the same.
+        self.body.abort();
+    }
+}
+
 impl Actor for Worker {
     type Msg = Message;
     type State = Running;
@@ -59,7 +66,14 @@ impl Actor for Worker {
         let work = {
             let scope = scope.clone();
             async move {
-                let result = AssertUnwindSafe(async { body(scope).await }).catch_unwind().await;
+                let fault = scope.faults().clone().strike(scope.path().to_owned());
+                let work = async {
+                    tokio::select! {
+                        result = async { body(scope).await } => result,
+                        never = fault => match never {},
+                    }
+                };
+                let result = AssertUnwindSafe(work).catch_unwind().await;
                 let result = result.unwrap_or_else(|panic| Err(panic_text(panic.as_ref()).into()));
                 // The actor may be gone already: then nobody needs to know.
                 let _ = myself.send_message(Message::Ended(result));
@@ -87,10 +101,8 @@ impl Actor for Worker {
             return Ok(());
         }
         state.scope.cancelled().cancel();
-        // A body that watches its scope ends by itself and is given the time to do it in order.
-        if tokio::time::timeout(STOP_TIMEOUT, &mut state.body).await.is_err() {
-            state.body.abort();
-        }
+        // A body that watches its scope ends by itself and is given the time to do it in order; what is left of it ends with the state.
+        let _ = tokio::time::timeout(STOP_TIMEOUT, &mut state.body).await;
         Ok(())
     }
 }
