@@ -1,11 +1,10 @@
 //! Follows the event stream by a core subscription: what is not newer is dropped, what is missing is said.
 
-use async_nats::Subscriber;
 use cox_objects::{Epoch, Event, Key, Position, Revision};
-use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{self, Decoded};
+use crate::serve::Messages;
 use crate::{Bus, CallError};
 
 mod core;
@@ -45,14 +44,14 @@ pub struct Announcement {
 /// A subscription to all events. It keeps up to 65,536 messages while nobody reads; past that there is a gap.
 pub struct Follower {
     bus: Bus,
-    events: Subscriber,
-    heads: Subscriber,
+    events: Messages,
+    heads: Messages,
     core: Core,
     held: Option<Followed>,
 }
 
 /// A subscription that stands, so that a snapshot taken now leaves no gap; see [`Following::from`].
-pub struct Following(Bus, Subscriber, Subscriber);
+pub struct Following(Bus, Messages, Messages);
 
 /// Subscribes to the events. The subscription stands when this returns: take the snapshot then, and go on from its
 /// position.

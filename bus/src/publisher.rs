@@ -17,15 +17,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::Subscriber;
 use cox_objects::{Epoch, Event, Position, Revision};
-use futures::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::follower::Announcement;
 use crate::jetstream::JetStream;
 use crate::seal::{SealError, SealingKey};
+use crate::serve::Messages;
 use crate::source::{EventSource, SourceError};
 use crate::{Bus, CallError, event};
 
@@ -219,7 +218,7 @@ impl<S: EventSource> Publisher<S> {
 /// Publishing from one look at the stream's end to the next.
 struct Session<'a, S> {
     publisher: &'a Publisher<S>,
-    acks: Subscriber,
+    acks: Messages,
     reply: String,
     window: Window,
     backlog: VecDeque<Event>,

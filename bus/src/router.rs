@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::connection::Link;
 use crate::request::Answer;
+use crate::serve::is_delivered;
 use crate::{CallError, Why};
 
 /// How often streams are looked after: a part of their heartbeat.
@@ -30,7 +31,9 @@ pub(crate) async fn start(link: &Arc<Link>) -> Result<(), CallError> {
 async fn route(link: Weak<Link>, mut inbox: Subscriber) {
     while let Some(message) = inbox.next().await {
         let Some(link) = link.upgrade() else { return };
-        deliver(&link, message);
+        if !is_delivered(message.reply.as_deref()) {
+            deliver(&link, message);
+        }
     }
 }
 

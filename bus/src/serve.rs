@@ -104,10 +104,32 @@ impl<T: Reply> Responder<T> {
     }
 }
 
+/// A subscription without what JetStream delivers. Whoever may take messages from a consumer says to which subject they go, and no
+/// permission is asked about that: an outside program could have copies of events arrive anywhere, as questions or as events.
+pub(crate) struct Messages(Subscriber);
+
+impl Messages {
+    /// The next message; none when the connection is closed for good.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        loop {
+            let message = self.0.next().await?;
+            if !is_delivered(message.reply.as_deref()) {
+                return Some(message);
+            }
+            tracing::warn!(subject = %message.subject, "JetStream was asked to deliver here");
+        }
+    }
+}
+
+/// Whether a message with this reply subject, at which it is to be acknowledged, comes from a consumer.
+pub(crate) fn is_delivered(reply: Option<&str>) -> bool {
+    reply.is_some_and(|reply| reply.starts_with("$JS."))
+}
+
 /// A stream of what the apiserver is asked. Several servers share the questions.
 pub struct ApiServer {
     bus: Bus,
-    questions: Subscriber,
+    questions: Messages,
 }
 
 impl Bus {
@@ -198,7 +220,7 @@ fn admit(from: &Identity, request: ApiRequest) -> Result<ApiRequest, Status> {
 /// A plain subscription: heartbeats, control, the announcements of the head.
 pub struct Listener {
     bus: Bus,
-    messages: Subscriber,
+    messages: Messages,
 }
 
 /// A message that a [`Listener`] heard.
@@ -300,7 +322,7 @@ impl Bus {
     }
 
     /// A subscription that stands on the server when this returns.
-    pub(crate) async fn subscribe(&self, subject: String, group: Option<&str>) -> Result<Subscriber, CallError> {
+    pub(crate) async fn subscribe(&self, subject: String, group: Option<&str>) -> Result<Messages, CallError> {
         let client = &self.link.client;
         let subscriber = match group {
             Some(group) => client.queue_subscribe(subject, group.to_owned()).await,
@@ -308,7 +330,7 @@ impl Bus {
         };
         let subscriber = subscriber.map_err(|_| CallError::SurelyNotDone(Why::NotConnected))?;
         self.round_trip(tokio::time::Instant::now() + std::time::Duration::from_secs(10)).await?;
-        Ok(subscriber)
+        Ok(Messages(subscriber))
     }
 }
 

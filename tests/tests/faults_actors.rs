@@ -104,6 +104,7 @@ impl Seen {
 
     async fn follow(self, client: Client, mut from: String) -> Result<()> {
         let maps: Api<ConfigMap> = Api::default_namespaced(client);
+        let mut refused = 0;
         loop {
             // A gateway whose server starts again breaks connections; from where it was, everything is still to be had.
             let Ok(events) = maps.watch(&WatchParams::default().timeout(290), &from).await else {
@@ -115,9 +116,15 @@ impl Seen {
                 let map = match event {
                     Ok(WatchEvent::Added(map) | WatchEvent::Modified(map) | WatchEvent::Deleted(map)) => map,
                     Ok(WatchEvent::Bookmark(_)) => continue,
+                    // A mirror that starts anew ends watches so; what it does not remember is joined from the log.
+                    Ok(WatchEvent::Error(status)) if status.code == 410 && refused < 50 => {
+                        refused += 1;
+                        break;
+                    }
                     Ok(WatchEvent::Error(status)) => bail!("the watch is refused: {status:?}"),
                     Err(_) => break,
                 };
+                refused = 0;
                 from = map.resource_version().context("no resourceVersion")?;
                 self.open().push((from.parse()?, map.name_any()));
             }
@@ -209,7 +216,8 @@ async fn only_the_actor_that_panics_starts_again() -> Result<()> {
         if steady(&before) == steady(&earlier) {
             operator.wish(&place.0, &json!({"path": place.1})).await?;
             only_it_is_back(&operator, &place, &before).await?;
-            still_works(&maps, &seen, &format!("step-{}", tried.len())).await?;
+            let works = still_works(&maps, &seen, &format!("step-{}", tried.len())).await;
+            works.with_context(|| format!("after a panic of {place:?}: {}", cluster.last_messages()))?;
         }
         tried.insert(place);
     }

@@ -1,20 +1,18 @@
 //! The side that serves streams.
 
-use async_nats::Subscriber;
 use bytes::Bytes;
 use cox_objects::Status;
-use futures::StreamExt;
 
 use super::duplex::Duplex;
 use super::frame::{Frame, Hello};
 use super::{StreamError, WINDOW};
-use crate::serve::reply_to;
+use crate::serve::{Messages, reply_to};
 use crate::{Bus, CallError, codec};
 
 /// Offers of streams on the subjects that are served. Several servers of a subject share the offers.
 pub struct Acceptor {
     bus: Bus,
-    offers: Subscriber,
+    offers: Messages,
 }
 
 /// A stream that somebody wants to open. Dropping it refuses.

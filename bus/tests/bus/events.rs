@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cox_bus::{Bus, Followed, Follower, Identity, Publisher, follow, range, serve_reads, snapshot};
 use cox_objects::{Epoch, Key, Position, Resource, Revision};
+use futures::StreamExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -315,11 +316,26 @@ async fn a_message_that_jetstream_was_made_to_forge_is_no_event() {
     let connect = cox_bus::Connect::from_file(&file, None).unwrap();
     let cox_bus::Secret::NKey(seed) = connect.credentials.secret.clone() else { panic!("not a key") };
     let client = async_nats::ConnectOptions::with_nkey(seed).connect(&connect.url).await.unwrap();
-    for reply in ["cox.test.events.core.pods.default.forged", "cox.test.head", "cox.test.api.ops.create.core.pods"] {
-        let next = "$JS.API.CONSUMER.MSG.NEXT.cox-test-events.shop";
-        client.publish_with_reply(next, reply, "".into()).await.unwrap();
-    }
-    client.flush().await.unwrap();
+    let controllers = cluster.bus(Identity::Controllers).await;
+    let mut heartbeats = controllers.listen(controllers.subjects().node_wildcard("heartbeat"), None).await.unwrap();
+    let secret = cluster.server.connect(&Identity::Controllers).unwrap().credentials.secret;
+    let cox_bus::Secret::NKey(seed) = secret else { panic!("not a key") };
+    let raw = async_nats::ConnectOptions::with_nkey(seed).connect(&connect.url).await.unwrap();
+    let mut all = raw.subscribe("cox.test.node.*.heartbeat").await.unwrap();
+    raw.flush().await.unwrap();
+    let next = "$JS.API.CONSUMER.MSG.NEXT.cox-test-events.shop";
+    let replies = ["events.core.pods.default.forged", "head", "api.ops.create.core.pods", "node.n1.heartbeat"];
+    // Again until it has arrived: that the subscription stands is not known.
+    until("the server delivers wherever it is told to", async || {
+        for reply in replies {
+            client.publish_with_reply(next, format!("cox.test.{reply}"), "".into()).await.unwrap();
+        }
+        tokio::time::timeout(Duration::from_millis(200), all.next()).await.is_ok()
+    })
+    .await;
+    let node = cluster.bus(Identity::Node("n1".into())).await;
+    node.publish(node.subjects().node("n1", "heartbeat"), "its own".into()).await.unwrap();
+    assert_eq!(within(heartbeats.next()).await.unwrap().payload, "its own");
     log.fill(20);
     let expected = log.printed();
     let (seen, _) = collect(&mirror, follower, 40).await;
