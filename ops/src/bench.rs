@@ -11,11 +11,12 @@ use crate::cli::{Bench, Operation};
 use crate::output;
 
 mod load;
+mod pods;
 mod report;
 mod target;
 mod watch;
 
-use report::{Measured, Report};
+use report::{Measured, NodeMemory, Report};
 use target::{Connection, Target};
 
 /// How long the removal of the namespace is waited for.
@@ -47,7 +48,8 @@ pub async fn run(options: Bench) -> Result<()> {
     progress.set_message(format!("removing namespace {namespace}"));
     let removed = remove(&place).await;
     progress.finish_and_clear();
-    let report = Report { server: target.server().to_owned(), version, results: outcome? };
+    let (results, node) = outcome?;
+    let report = Report { server: target.server().to_owned(), version, results, node };
     if options.json {
         output::line(&serde_json::to_string_pretty(&report)?)?;
     } else {
@@ -94,7 +96,7 @@ async fn measure(
     place: &Place<'_>,
     own: &mut Connection,
     progress: &ProgressBar,
-) -> Result<Vec<Measured>> {
+) -> Result<(Vec<Measured>, Option<NodeMemory>)> {
     let most = options.connections.iter().copied().max().unwrap_or(1);
     progress.set_message("preparing objects");
     for index in 0..most.max(LISTED) {
@@ -102,8 +104,15 @@ async fn measure(
             .await
             .context("preparing objects")?;
     }
-    let mut results = Vec::new();
+    let (mut results, mut node) = (Vec::new(), None);
     for operation in &options.operations {
+        if *operation == Operation::Pods {
+            progress.set_message("pods");
+            let (measured, memory) = pods::measure(place, options).await?;
+            results.extend(measured);
+            node = memory;
+            continue;
+        }
         for connections in &options.connections {
             progress.set_message(format!("{operation}, {connections} connections"));
             let limits = load::Limits { time: options.time, count: options.count };
@@ -113,7 +122,7 @@ async fn measure(
             });
         }
     }
-    Ok(results)
+    Ok((results, node))
 }
 
 /// Removes the namespace and waits until it is gone.

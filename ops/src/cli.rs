@@ -171,6 +171,12 @@ pub struct Machine {
     /// Where the logs of containers go.
     #[arg(long, value_name = "DIR", default_value = "/var/log/pods")]
     pub log_dir: PathBuf,
+    /// Connect pods by the CNI plugins bridge and host-local (in $CNI_PATH, /usr/lib/cni, /opt/cni/bin) instead of by cox itself.
+    #[arg(long)]
+    pub cni: bool,
+    /// How long a call of the OCI runtime, a CNI plugin or nft may take before it is killed, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub runtime_timeout: u64,
 }
 
 /// Options of what the process tells of itself.

@@ -11,9 +11,10 @@ use cox_kit::{Registry, Running, Scope};
 use cox_kubelet::spec::sandbox::NodeDns;
 use cox_mirror::{Limits, Mirror, feed};
 use cox_proxy::ruleset::{Network as ProxyNetwork, removal};
-use cox_runtime::{NetworkConfig, OciRuntime, Runtime, RuntimeChoice};
+use cox_runtime::{NetworkConfig, NetworkDriver, OciRuntime, Runtime, RuntimeChoice};
 use ipnet::Ipv4Net;
 
+use crate::cli::Machine;
 use crate::cluster::Cluster;
 use crate::compose::{self, Transport};
 use crate::control::Trees;
@@ -34,10 +35,8 @@ const MAX_PODS: u32 = 110;
 pub struct Settings<'a> {
     /// Where it is.
     pub site: &'a Site,
-    /// The OCI runtime.
-    pub runtime: &'a str,
-    /// Where the logs of containers go.
-    pub log_dir: &'a Path,
+    /// The OCI runtime, the network, where logs go.
+    pub machine: &'a Machine,
     /// What is measured in this process.
     pub metrics: &'a Registry,
 }
@@ -69,15 +68,21 @@ pub fn check(runtime: &str) -> Result<()> {
     Ok(())
 }
 
-fn runtime_config(cluster: &Cluster, pods: Ipv4Net, runtime: &str) -> Result<cox_runtime::Config> {
+fn runtime_config(cluster: &Cluster, pods: Ipv4Net) -> Result<cox_runtime::Config> {
     let all: Ipv4Net = ALL_PODS.parse()?;
     let whole = if all.contains(&pods) { all } else { pods };
     let network = NetworkConfig::new(&cluster.bridge(), pods, whole);
-    let mut config = cox_runtime::Config::new(&cluster.dir.join("node"), &cluster.cgroup(), network)?;
-    if runtime != "auto" {
-        config.runtime = RuntimeChoice::Program(runtime.to_owned());
+    Ok(cox_runtime::Config::new(&cluster.dir.join("node"), &cluster.cgroup(), network)?)
+}
+
+/// What the command line says of it.
+fn chosen(mut config: cox_runtime::Config, machine: &Machine) -> cox_runtime::Config {
+    if machine.runtime != "auto" {
+        config.runtime = RuntimeChoice::Program(machine.runtime.clone());
     }
-    Ok(config)
+    config.patience = Duration::from_secs(machine.runtime_timeout);
+    config.network.driver = if machine.cni { NetworkDriver::Cni } else { NetworkDriver::Builtin };
+    config
 }
 
 /// Serves the node feeds, so that nodes can be followed from a mirror; `shown` as for [`compose::controllers`].
@@ -106,9 +111,9 @@ pub async fn feeds(
 /// # Errors
 /// One line that says what to do.
 pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<(Mirror, Vec<Running>)> {
-    let Settings { site, runtime, log_dir, metrics } = settings;
+    let Settings { site, machine, metrics } = settings;
     let (cluster, name) = (&site.cluster, &site.host_name);
-    let runtime = OciRuntime::open(runtime_config(cluster, site.network.pods, runtime)?).await?;
+    let runtime = OciRuntime::open(chosen(runtime_config(cluster, site.network.pods)?, machine)).await?;
     let runtime: Arc<dyn Runtime> = Arc::new(runtime);
     let identity = Identity::Node(name.clone());
     let bus = transport.connect(&identity).await?;
@@ -118,10 +123,11 @@ pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<(M
         node_ips: vec![site.network.host.to_string()],
         pod_cidr: site.network.pods.to_string(),
         root: cluster.dir.join("node"),
-        log_root: log_dir.to_owned(),
+        log_root: machine.log_dir.clone(),
         dns: NodeDns::parse(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(), DOMAIN, Vec::new()),
         version: version(),
         max_pods: MAX_PODS,
+        request_timeout: cox_kubelet::config::REQUEST_TIMEOUT,
     };
     let deps = cox_kubelet::Deps {
         bus: bus.clone(),
@@ -187,7 +193,7 @@ pub async fn down(dir: &Path) -> Result<()> {
     let cluster = Cluster::existing(dir)?;
     check("auto")?;
     let pods: Ipv4Net = "10.244.0.0/24".parse()?;
-    let runtime = OciRuntime::open(runtime_config(&cluster, pods, "auto")?).await;
+    let runtime = OciRuntime::open(runtime_config(&cluster, pods)?).await;
     let runtime = runtime.context("stop `cox up` first, if it still runs on this folder")?;
     runtime.down().await?;
     cox_proxy::nft::apply(&removal(&cluster.table())).await?;

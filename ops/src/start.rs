@@ -57,8 +57,7 @@ impl Plan<'_> {
         if self.parts.iter().any(|part| part.reads_mirror()) {
             self.readers(process).await?;
         }
-        let (runtime, log_dir) = (&self.machine.runtime, &self.machine.log_dir);
-        let settings = node::Settings { site: self.site, runtime, log_dir, metrics: &self.metrics };
+        let settings = node::Settings { site: self.site, machine: self.machine, metrics: &self.metrics };
         let mut view = None;
         if self.has(Part::Kubelet) {
             let (own, running) = node::kubelet(self.transport, settings).await?;

@@ -2,9 +2,13 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+
+/// No program that we run takes so long unless it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which OCI runtime to use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +18,17 @@ pub enum RuntimeChoice {
     Auto,
     /// A program by name or path that has the OCI command line.
     Program(String),
+}
+
+/// What connects sandboxes to each other and to the world.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkDriver {
+    /// A bridge, a virtual cable and an address of our own.
+    #[default]
+    Builtin,
+    /// The CNI plugins `bridge` and `host-local`.
+    Cni,
 }
 
 /// Settings of the OCI adapter.
@@ -37,6 +52,8 @@ pub struct Config {
     pub max_log_bytes: u64,
     /// Log files kept for a container, the current one included.
     pub max_log_files: usize,
+    /// How long each program that we run (the OCI runtime, a CNI plugin, nft) may take before it is killed.
+    pub patience: Duration,
 }
 
 impl Config {
@@ -56,6 +73,7 @@ impl Config {
             network,
             max_log_bytes: 10 << 20,
             max_log_files: 5,
+            patience: PATIENCE,
         })
     }
 }
@@ -69,9 +87,11 @@ pub struct NetworkConfig {
     pub subnet: Ipv4Net,
     /// Addresses that are reached without translation (the whole cluster's sandboxes); usually wider than `subnet`.
     pub cluster_subnet: Ipv4Net,
-    /// Largest packet; the plugin's default if none.
+    /// Largest packet; the kernel's default if none.
     pub mtu: Option<u32>,
-    /// Folders with CNI plugins, searched in this order.
+    /// What connects them.
+    pub driver: NetworkDriver,
+    /// Folders with CNI plugins, searched in this order, for [`NetworkDriver::Cni`].
     pub plugin_dirs: Vec<PathBuf>,
 }
 
@@ -82,7 +102,14 @@ impl NetworkConfig {
         let mut plugin_dirs: Vec<PathBuf> =
             std::env::var_os("CNI_PATH").map(|p| std::env::split_paths(&p).collect()).unwrap_or_default();
         plugin_dirs.extend(["/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"].map(PathBuf::from));
-        Self { bridge: bridge.to_owned(), subnet, cluster_subnet, mtu: None, plugin_dirs }
+        Self {
+            bridge: bridge.to_owned(),
+            subnet,
+            cluster_subnet,
+            mtu: None,
+            driver: NetworkDriver::default(),
+            plugin_dirs,
+        }
     }
 
     /// The bridge's own address: the first of the subnet.

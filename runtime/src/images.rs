@@ -35,6 +35,9 @@ use index::{Index, Record};
 use manifest::ConfigFile;
 pub use reference::Reference;
 
+/// An image's last use is noted again after this time, in nanoseconds.
+const LAST_USED: i64 = 60_000_000_000;
+
 /// Bounds on what is taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -210,8 +213,12 @@ impl ImageStore {
         Ok(Some(Layers { dir: self.dir.join("layers"), names: record.layers.clone() }))
     }
 
-    /// Notes that an image is in use now, for garbage collection.
+    /// Notes that an image is in use now, for garbage collection, to the minute.
     pub(crate) fn touch(&self, id: &str) -> Result<(), ImageError> {
+        let lately = |record: &Record| clock::now().saturating_sub(record.last_used) < LAST_USED;
+        if self.index()?.images.get(id).is_some_and(lately) {
+            return Ok(());
+        }
         self.change(|index| {
             if let Some(record) = index.images.get_mut(id) {
                 record.last_used = clock::now();

@@ -12,14 +12,17 @@ pub mod hollow;
 pub mod images;
 pub mod logs;
 pub mod monitor;
+mod netlink;
 pub mod oci;
 mod oci_log;
+mod patient;
 pub mod port;
 mod sys;
 
-pub use config::{Config, NetworkConfig, RuntimeChoice};
+pub use config::{Config, NetworkConfig, NetworkDriver, RuntimeChoice};
 pub use images::ImageStore;
 pub use oci::{OciRuntime, OpenError};
+pub use patient::Patient;
 pub use port::container::{
     Capabilities, ContainerId, ContainerInfo, ContainerSpec, ContainerState, ContainerStats, ContainerStatus, Device,
     ExitReason, Mount, MountSource, Propagation, Resources, SeccompProfile, Security, Stdio, User, UserSpec,

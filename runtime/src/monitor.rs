@@ -1,9 +1,8 @@
 //! The process that owns a container: it outlives us, writes its log, keeps its terminal and its exit code.
 //!
 //! # Flow
-//! The runtime executes its own program again with `run FOLDER`, before any thread exists. The process forks
-//! away from its parent, starts the container through the OCI runtime, reports once on standard output
-//! ([`report::Report`]) and then serves the container's streams and a unix socket ([`wire`]) until the
+//! The runtime executes its own program again with `spawn RUN`, before any thread exists: [`spawner`]. For each container that process
+//! forks a monitor, which starts the container through the OCI runtime, reports once on standard output ([`report::Report`]) and then serves the container's streams and a unix socket ([`wire`]) until the
 //! container ends. Then it writes `exit.json`, tells who listens, removes the container from the OCI runtime
 //! and ends.
 //!
@@ -23,7 +22,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 mod client;
 mod launch;
@@ -31,42 +30,36 @@ mod log;
 pub(crate) mod pause;
 pub(crate) mod report;
 mod serve;
+pub(crate) mod spawner;
 pub(crate) mod wire;
 
 use crate::cgroup::Cgroups;
+use crate::clock;
 use crate::files;
 use crate::port::container::{ContainerState, ExitReason};
-use crate::{clock, sys};
 use report::{MonitorSpec, Report, paths};
 
-/// The entry of the monitor process: `run FOLDER` for a container, `pause FOLDER` for process 1 of a sandbox
-/// whose containers share their process ids. To be called before the program makes any thread.
+/// The entry of the processes beside us: `spawn RUN …` for the one that containers' monitors are forked from, `pause FOLDER` for process 1
+/// of a sandbox whose containers share their process ids. To be called before the program makes any thread.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ! {
     let args: Vec<OsString> = args.into_iter().collect();
     let code = match args.as_slice() {
-        [verb, folder] if verb == "run" => run(Path::new(folder)),
+        [verb, ..] if verb == "spawn" => spawner::serve(),
         [verb, folder] if verb == "pause" => pause::run(Path::new(folder)),
         _ => {
-            let _ = writeln!(io::stderr(), "usage: monitor run|pause FOLDER (started by the runtime, not by people)");
+            let _ = writeln!(io::stderr(), "usage: monitor spawn|pause FOLDER (started by the runtime, not by people)");
             2
         }
     };
     std::process::exit(code)
 }
 
-/// Detaches and monitors. The process that returns 0 at once is the parent's child; the monitor is the other.
+/// Monitors one container; the calling process is for that alone.
 fn run(folder: &Path) -> i32 {
-    match sys::fork_single_threaded() {
-        Ok(ForkResult::Parent { .. }) => 0,
-        Ok(ForkResult::Child) => match monitor(folder) {
-            Ok(()) => 0,
-            Err(e) => {
-                send(&Report::Failed { reason: e.to_string() });
-                1
-            }
-        },
+    match monitor(folder) {
+        Ok(()) => 0,
         Err(e) => {
-            send(&Report::Failed { reason: format!("fork: {e}") });
+            send(&Report::Failed { reason: e.to_string() });
             1
         }
     }

@@ -38,6 +38,7 @@ mod recovery;
 mod sandboxes;
 mod seccomp;
 mod snapshot;
+mod spawner;
 mod table;
 mod terminal;
 mod user;
@@ -56,6 +57,7 @@ use containers::Container;
 pub(crate) use containers::id_of as container_id;
 use network::Network;
 use sandboxes::Entry as SandboxEntry;
+use spawner::Spawner;
 
 /// Container events that a slow receiver may have before it loses the oldest.
 const EVENTS: usize = 1024;
@@ -98,6 +100,7 @@ pub(crate) struct Core {
     cgroups: Cgroups,
     images: Arc<ImageStore>,
     network: Network,
+    spawner: Spawner,
     sandboxes: Mutex<BTreeMap<SandboxId, Arc<SandboxEntry>>>,
     containers: Mutex<BTreeMap<ContainerId, Arc<Container>>>,
     /// One lock a sandbox or container, also while it is not there yet.
@@ -154,17 +157,20 @@ impl OciRuntime {
         }
         let cgroups = Cgroups::detect().map_err(io("find the cgroup file systems"))?;
         let root = run.join("oci");
-        let command =
-            OciCommand::find(&config.runtime, &root, cgroups.is_hybrid()).await.map_err(OpenError::Runtime)?;
-        let network = Network::new(config.network.clone(), run);
+        let command = OciCommand::find(&config.runtime, &root, cgroups.is_hybrid(), config.patience).await;
+        let command = command.map_err(OpenError::Runtime)?;
+        let network = Network::new(config.network.clone(), run, config.patience);
         if let Some(missing) = network.missing() {
             return Err(OpenError::Runtime(io::Error::new(io::ErrorKind::NotFound, missing)));
         }
+        let spawner = Spawner::new(&config);
+        spawner.prepare().map_err(io("start the process that monitors containers"))?;
         let core = Arc::new(Core {
             images: Arc::new(ImageStore::open(&config.images_dir)?),
             command,
             cgroups,
             network,
+            spawner,
             sandboxes: Mutex::default(),
             containers: Mutex::default(),
             locks: Mutex::default(),
@@ -190,6 +196,7 @@ impl OciRuntime {
         self.core.stop.cancel();
         self.core.tasks.close();
         self.core.tasks.wait().await;
+        self.core.spawner.end().await;
     }
 }
 

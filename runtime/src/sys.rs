@@ -36,9 +36,17 @@ pub(crate) fn fork_single_threaded() -> io::Result<ForkResult> {
 /// The socket's; `InvalidData` when the message carries no descriptor.
 pub(crate) fn receive_fd(from: impl AsFd) -> io::Result<OwnedFd> {
     let mut byte = [0_u8; 64];
-    let mut iov = [IoSliceMut::new(&mut byte)];
+    let (_, received) = receive_fds(from, &mut [IoSliceMut::new(&mut byte)])?;
+    received.into_iter().next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no terminal was sent"))
+}
+
+/// Receives a message from a connected unix socket: how many bytes it has (none when the other side is gone), and its descriptors.
+///
+/// # Errors
+/// The socket's.
+pub(crate) fn receive_fds(from: impl AsFd, into: &mut [IoSliceMut<'_>]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = cmsg_space!([RawFd; 4]);
-    let message = recvmsg::<()>(from.as_fd().as_raw_fd(), &mut iov, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let message = recvmsg::<()>(from.as_fd().as_raw_fd(), into, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
     let mut received = Vec::new();
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(numbers) = control {
@@ -46,7 +54,7 @@ pub(crate) fn receive_fd(from: impl AsFd) -> io::Result<OwnedFd> {
             received.extend(numbers.into_iter().map(|n| unsafe { OwnedFd::from_raw_fd(n) }));
         }
     }
-    received.into_iter().next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no terminal was sent"))
+    Ok((message.bytes, received))
 }
 
 /// Makes `command` run in a mount namespace of its own that lacks the nearly empty unified hierarchy of a
@@ -170,6 +178,17 @@ pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Sends a signal to the process that the descriptor stands for.
+///
+/// # Errors
+/// ESRCH when it has ended; EINVAL for no signal.
+pub(crate) fn pidfd_send_signal(process: impl AsFd, signal: i32) -> io::Result<()> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: pidfd_send_signal takes numbers and, here, no information to go with the signal.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_fd().as_raw_fd(), signal, none, 0) };
+    check(sent as libc::c_int)
 }
 
 /// Waits for a descriptor in tokio's way.

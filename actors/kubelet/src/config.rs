@@ -1,6 +1,7 @@
 //! What the kubelet is told, and the paths that follow from it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::spec::sandbox::NodeDns;
 
@@ -23,7 +24,12 @@ pub struct Config {
     pub version: String,
     /// How many pods the node takes.
     pub max_pods: u32,
+    /// How long the container runtime may take for a request ([`REQUEST_TIMEOUT`]).
+    pub request_timeout: Duration,
 }
+
+/// What Kubernetes gives a runtime (`runtimeRequestTimeout`).
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Config {
     /// The folder of a pod.

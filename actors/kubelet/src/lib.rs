@@ -26,7 +26,7 @@ use cox_kit::recorder::{Aggregator, Reporter, recorder};
 use cox_kit::supervise::ComponentError;
 use cox_kit::{Api, Feed, Registry, Running, Scope};
 use cox_objects::Kinds;
-use cox_runtime::Runtime;
+use cox_runtime::{Patient, Runtime};
 use parking_lot::Mutex;
 
 pub use config::Config;
@@ -62,7 +62,7 @@ pub async fn start<F: Feed>(deps: Deps<F>) -> Result<Running, ComponentError> {
         machine: Arc::new(Machine::read(&deps.config.root)),
         api: api.clone(),
         feed: deps.feed,
-        runtime: deps.runtime,
+        runtime: Arc::new(Patient::new(deps.runtime, deps.config.request_timeout)),
         config: Arc::new(deps.config),
         cache: Arc::default(),
         tokens: Arc::default(),

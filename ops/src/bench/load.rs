@@ -44,7 +44,9 @@ impl Asker {
             }
             Operation::Get => (Method::GET, self.fixed.clone(), None),
             Operation::Update => (Method::PUT, self.fixed.clone(), object(&fixed_name(self.index))?),
-            Operation::List | Operation::Watch => (Method::GET, format!("{}?limit={LISTED}", self.collection), None),
+            Operation::List | Operation::Watch | Operation::Pods => {
+                (Method::GET, format!("{}?limit={LISTED}", self.collection), None)
+            }
         })
     }
 }

@@ -1,11 +1,9 @@
 //! What was measured: samples, percentiles, the table.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use serde::Serialize;
-
-use crate::cli::Operation;
 
 /// The samples of a measurement.
 #[derive(Default)]
@@ -35,7 +33,7 @@ impl Samples {
     }
 
     /// The figures.
-    pub(super) fn measured(mut self, operation: Operation, connections: u16, elapsed: Duration) -> Measured {
+    pub(super) fn measured(mut self, operation: impl Display, connections: u16, elapsed: Duration) -> Measured {
         self.microseconds.sort_unstable();
         let at = |share: f64| percentile(&self.microseconds, share);
         let seconds = elapsed.as_secs_f64();
@@ -48,6 +46,7 @@ impl Samples {
             seconds,
             per_second: self.microseconds.len() as f64 / seconds.max(1e-9),
             p50_ms: at(0.50),
+            p90_ms: at(0.90),
             p99_ms: at(0.99),
             max_ms: at(1.0),
         }
@@ -72,8 +71,65 @@ pub(super) struct Measured {
     pub(super) seconds: f64,
     pub(super) per_second: f64,
     pub(super) p50_ms: Option<f64>,
+    pub(super) p90_ms: Option<f64>,
     pub(super) p99_ms: Option<f64>,
     pub(super) max_ms: Option<f64>,
+}
+
+/// What a process, or several together, have of memory, in KiB.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Share {
+    /// All that is mapped and there.
+    pub(super) rss: u64,
+    /// The same, but what others have as well is divided among them.
+    pub(super) pss: u64,
+    /// What no other process has.
+    pub(super) uss: u64,
+}
+
+impl Share {
+    /// Takes in another process'.
+    pub(super) fn add(&mut self, other: Share) {
+        self.rss += other.rss;
+        self.pss += other.pss;
+        self.uss += other.uss;
+    }
+}
+
+/// The memory of a node's part, beside its containers' own processes.
+#[derive(Debug, Serialize)]
+pub(super) struct NodeMemory {
+    /// How many pods there were.
+    pub(super) pods: u16,
+    /// The process with the kubelet in it, without pods.
+    pub(super) process_idle: Share,
+    /// The same with them.
+    pub(super) process: Share,
+    /// What monitors are forked from.
+    pub(super) spawner: Share,
+    /// All monitors.
+    pub(super) monitors: Share,
+    pub(super) monitor_count: u32,
+    /// By how much the PSS of all of them together grew, for each pod.
+    pub(super) per_pod_kib: u64,
+}
+
+impl NodeMemory {
+    fn lines(&self) -> String {
+        let mib = |kib: u64| kib as f64 / 1024.0;
+        let part = |name: &str, share: &Share| {
+            let (rss, pss, uss) = (mib(share.rss), mib(share.pss), mib(share.uss));
+            format!("{name:44}  {rss:>7.1}  {pss:>7.1}  {uss:>7.1}\n")
+        };
+        let pods = self.pods;
+        let mut out = format!("\n{:44}  {:>7}  {:>7}  {:>7}\n", "NODE, MIB", "RSS", "PSS", "USS");
+        out += &part("the process with the kubelet, without pods", &self.process_idle);
+        out += &part(&format!("the process with the kubelet, {pods} pods"), &self.process);
+        out += &part("what monitors are forked from", &self.spawner);
+        out += &part(&format!("{} monitors", self.monitor_count), &self.monitors);
+        let _ = writeln!(out, "{:44}  {:>7}  {:>7.2}", "growth for each pod", "", mib(self.per_pod_kib));
+        out
+    }
 }
 
 /// All of it.
@@ -82,6 +138,9 @@ pub(super) struct Report {
     pub(super) server: String,
     pub(super) version: String,
     pub(super) results: Vec<Measured>,
+    /// If pods were measured on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) node: Option<NodeMemory>,
 }
 
 impl Report {
@@ -90,19 +149,21 @@ impl Report {
         let bold = |text: String| if colours { format!("\x1b[1m{text}\x1b[0m") } else { text };
         let mut out = format!("{} ({})\n", self.server, self.version);
         let head = format!(
-            "{:9}  {:>11}  {:>8}  {:>9}  {:>8}  {:>8}  {:>8}  {:>6}",
-            "OPERATION", "CONNECTIONS", "COUNT", "PER SEC", "P50 MS", "P99 MS", "MAX MS", "ERRORS"
+            "{:9}  {:>11}  {:>8}  {:>9}  {:>8}  {:>8}  {:>8}  {:>8}  {:>6}",
+            "OPERATION", "CONNECTIONS", "COUNT", "PER SEC", "P50 MS", "P90 MS", "P99 MS", "MAX MS", "ERRORS"
         );
         let _ = writeln!(out, "{}", bold(head));
         let figure = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"));
         for m in &self.results {
-            let (p50, p99, max) = (figure(m.p50_ms), figure(m.p99_ms), figure(m.max_ms));
+            let (p50, p90) = (figure(m.p50_ms), figure(m.p90_ms));
+            let (p99, max) = (figure(m.p99_ms), figure(m.max_ms));
             let line = format!(
-                "{:9}  {:>11}  {:>8}  {:>9.0}  {p50:>8}  {p99:>8}  {max:>8}  {:>6}",
+                "{:9}  {:>11}  {:>8}  {:>9.0}  {p50:>8}  {p90:>8}  {p99:>8}  {max:>8}  {:>6}",
                 m.operation, m.connections, m.count, m.per_second, m.failures
             );
             let _ = writeln!(out, "{line}");
         }
+        out += &self.node.iter().map(NodeMemory::lines).collect::<String>();
         for m in &self.results {
             if let Some(failure) = &m.failure {
                 let _ = writeln!(
@@ -139,9 +200,9 @@ mod tests {
             own.failed(format!("429: worker {worker}"));
             all.add(own);
         }
-        let measured = all.measured(Operation::Create, 2, Duration::from_secs(2));
+        let measured = all.measured("create", 2, Duration::from_secs(2));
         assert_eq!((measured.count, measured.failures, measured.per_second), (2, 2, 1.0));
-        let report = Report { server: "https://x".into(), version: "v1".into(), results: vec![measured] };
+        let report = Report { server: "https://x".into(), version: "v1".into(), results: vec![measured], node: None };
         let table = report.table(false);
         assert!(table.contains("create at 2 connections failed 2 times, first with: 429: worker 0"), "{table}");
         assert!(!table.contains('\x1b'));

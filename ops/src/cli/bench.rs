@@ -29,6 +29,12 @@ pub struct Bench {
     /// How many requests (for watch: events written) each measurement makes at most.
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub count: u64,
+    /// For pods: the image of their containers, which must be on the node and have a shell (as that of the demo).
+    #[arg(long, value_name = "NAME", default_value = "cox.local/web:1")]
+    pub image: String,
+    /// For pods: how many are started at once.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub pods: u16,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -47,10 +53,12 @@ pub enum Operation {
     List,
     /// Each connection watches all ConfigMaps; one more writes. Time from sending the write to reading the event.
     Watch,
+    /// Pods are started, one by one and many at once, deleted, and their containers killed: needs a node, and is measured only when asked for.
+    Pods,
 }
 
 impl Operation {
-    /// All, in the order in which they are measured.
+    /// All that need no node, in the order in which they are measured.
     pub const ALL: [Operation; 5] =
         [Operation::Create, Operation::Get, Operation::Update, Operation::List, Operation::Watch];
 }
@@ -63,6 +71,7 @@ impl fmt::Display for Operation {
             Operation::Update => "update",
             Operation::List => "list",
             Operation::Watch => "watch",
+            Operation::Pods => "pods",
         })
     }
 }

@@ -6,11 +6,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::pipe2;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, pipe2};
 
 use super::report::{MonitorSpec, Running, paths, start_ticks};
 use super::through;
@@ -83,7 +86,7 @@ pub(super) fn launch(folder: &Path, spec: &MonitorSpec) -> Result<Launched, Fail
             command.stdin(Stdio::null());
         }
     }
-    let status = run(command.arg(&spec.id))?;
+    let status = run(command.arg(&spec.id), spec.patience)?;
     let started_at = clock::now();
     if !status.success() {
         return Err(Failure::Command(complaint(folder, spec, status, &streams)));
@@ -105,7 +108,7 @@ pub(super) fn launch(folder: &Path, spec: &MonitorSpec) -> Result<Launched, Fail
 pub(super) fn delete(spec: &MonitorSpec) {
     let mut delete = runtime(spec, None);
     delete.args(["delete", "--force"]).arg(&spec.id).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let _ = run(&mut delete);
+    let _ = run(&mut delete, spec.patience);
 }
 
 fn runtime(spec: &MonitorSpec, log: Option<&Path>) -> Command {
@@ -121,8 +124,56 @@ fn runtime(spec: &MonitorSpec, log: Option<&Path>) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> io::Result<ExitStatus> {
-    command.status().map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", command.get_program().to_string_lossy())))
+/// Runs it to its end; one that takes too long is killed, with all that it has started.
+fn run(command: &mut Command, patience: Duration) -> io::Result<ExitStatus> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{program}: {e}"));
+    let mut child = command.spawn().map_err(named)?;
+    let process = sys::pidfd_open(i32::try_from(child.id()).unwrap_or(i32::MAX)).map_err(named)?;
+    if !ends(&process, patience)? {
+        // It is no longer ours to ask what of it has worked.
+        child.kill().map_err(named)?;
+        child.wait().map_err(named)?;
+        kill_orphans();
+        let late = format!("{program} did not end within {} s and was killed", patience.as_secs_f32());
+        return Err(io::Error::new(io::ErrorKind::TimedOut, late));
+    }
+    child.wait().map_err(named)
+}
+
+/// Waits until a process has ended; false if it has not in time.
+fn ends(process: &OwnedFd, patience: Duration) -> io::Result<bool> {
+    use std::os::fd::AsFd;
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+            Ok(0) if left.is_zero() => return Ok(false),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// Kills what a program of ours has left: it is ours, since we are its subreaper.
+fn kill_orphans() {
+    let pid = std::process::id();
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    // What has just been killed may have had children of its own: go on until there is none, within reason.
+    for _ in 0..64 {
+        let left = fs::read_to_string(&children).unwrap_or_default();
+        let pids: Vec<i32> = left.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        if pids.is_empty() {
+            return;
+        }
+        for pid in pids.into_iter().map(Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = waitpid(pid, None);
+        }
+    }
 }
 
 /// What the OCI runtime says went wrong: its log, else its standard error.

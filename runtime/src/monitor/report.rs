@@ -1,6 +1,7 @@
 //! What the runtime and a monitor leave for each other: files of a container's folder, and the first report.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,14 @@ pub(crate) struct MonitorSpec {
     pub(crate) kill_rest: bool,
     /// The cgroup for the monitor itself.
     pub(crate) monitor_cgroup: String,
+    /// How long the OCI runtime may take for each call.
+    #[serde(default = "usual_patience")]
+    pub(crate) patience: Duration,
+}
+
+/// For containers that were made when nothing was said of it.
+fn usual_patience() -> Duration {
+    crate::config::PATIENCE
 }
 
 /// A container's process while it runs.

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::Command;
 
@@ -20,14 +21,21 @@ pub(super) struct OciCommand {
     pub(super) line: Vec<String>,
     /// Whether the unified cgroup hierarchy must be hidden from it.
     pub(super) hide_unified: bool,
+    /// How long it may take.
+    patience: Duration,
 }
 
 impl OciCommand {
     /// Finds the program and asks it for its version.
     ///
     /// # Errors
-    /// `NotFound`, saying what to install.
-    pub(super) async fn find(choice: &RuntimeChoice, root: &Path, hybrid: bool) -> io::Result<Self> {
+    /// `NotFound`, saying what to install; `TimedOut`.
+    pub(super) async fn find(
+        choice: &RuntimeChoice,
+        root: &Path,
+        hybrid: bool,
+        patience: Duration,
+    ) -> io::Result<Self> {
         let names: &[&str] = match choice {
             RuntimeChoice::Auto => &["crun", "runc"],
             RuntimeChoice::Program(name) => &[name.as_str()],
@@ -36,7 +44,12 @@ impl OciCommand {
             let what = format!("no OCI runtime found ({}): install crun or runc", names.join(", "));
             io::Error::new(io::ErrorKind::NotFound, what)
         })?;
-        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().await?;
+        let asked = Command::new(&program).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
+        let late = |_| {
+            let what = format!("{} --version did not end in time", program.display());
+            io::Error::new(io::ErrorKind::TimedOut, what)
+        };
+        let output = tokio::time::timeout(patience, asked).await.map_err(late)??;
         let (name, version) = parse_version(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{} --version says nothing useful", program.display()))
         })?;
@@ -45,7 +58,7 @@ impl OciCommand {
             line.push("--cgroup-manager=cgroupfs".to_owned());
         }
         let hide_unified = hybrid && name == "crun";
-        Ok(Self { info: RuntimeInfo { name, version }, line, hide_unified })
+        Ok(Self { info: RuntimeInfo { name, version }, line, hide_unified, patience })
     }
 
     /// A command up to (not including) the verb, with a log file for its complaints.
@@ -66,13 +79,17 @@ impl OciCommand {
     /// Runs a verb to its end.
     ///
     /// # Errors
-    /// [`ContainerError::Runtime`] with what it printed.
+    /// [`ContainerError::Runtime`] with what it printed, or that it did not end in time.
     pub(super) async fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<(), ContainerError> {
         let attempt = || {
             let words: Vec<_> = args.iter().map(|a| a.as_ref().to_string_lossy()).collect();
             format!("{} {}", self.info.name, words.join(" "))
         };
-        let output = self.command(None).args(args).stdin(Stdio::null()).output().await;
+        let output = self.command(None).args(args).stdin(Stdio::null()).output();
+        let Ok(output) = tokio::time::timeout(self.patience, output).await else {
+            let reason = format!("it did not end within {} s and was killed", self.patience.as_secs_f32());
+            return Err(ContainerError::Runtime { attempt: attempt(), reason });
+        };
         let output = output.map_err(|source| ContainerError::Io { attempt: attempt(), source })?;
         if output.status.success() {
             return Ok(());

@@ -126,9 +126,20 @@ impl Core {
             })
         });
         let meta = made.await.map_err(|e| io_error("prepare the container")(io::Error::other(e)))??;
+        self.note_use(meta.image_id.clone());
         let container = Container { folder, meta, state: watch::channel(ContainerState::Created).0 };
         self.containers.lock().insert(id.clone(), Arc::new(container));
         Ok(id)
+    }
+
+    /// Notes that an image is in use. It goes to the disk, for which no container waits.
+    fn note_use(self: &Arc<Self>, image: String) {
+        let core = Arc::clone(self);
+        self.tasks.spawn_blocking(move || {
+            if let Err(e) = core.images.touch(&image) {
+                tracing::warn!(image, error = %e, "the image's last use could not be noted");
+            }
+        });
     }
 
     fn make_container(
@@ -218,6 +229,7 @@ impl Core {
             cgroup: cgroup.clone(),
             kill_rest: sandbox.spec.shared_pid || sandbox.spec.host.pid || spec.target.is_some(),
             monitor_cgroup: self.monitors_cgroup(),
+            patience: self.config.patience,
         };
         let meta = Meta {
             id,
@@ -233,9 +245,6 @@ impl Core {
             .and_then(|()| files::write_json(&folder.join(paths::SPEC), &monitor, false))
             .and_then(|()| files::write_json(&folder.join(STATE), &meta, false));
         written.map_err(io_error("write its configuration"))?;
-        if let Err(e) = self.images.touch(&meta.image_id) {
-            tracing::warn!(image = %meta.image_id, error = %e, "the image's last use could not be noted");
-        }
         Ok(meta)
     }
 

@@ -1,28 +1,31 @@
 //! Containers on their way from created to exited.
 
 use std::io;
-use std::process::Stdio;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::containers::{Container, io_error, key};
 use super::recovery::state_of;
 use super::{Core, blocking};
-use crate::files;
-use crate::monitor::report::{Report, paths};
+use crate::monitor::report::{Report, Running, paths, start_ticks};
 use crate::port::Event;
 use crate::port::container::{ContainerId, ContainerState, ContainerStats, ExitReason};
 use crate::port::error::ContainerError;
 use crate::port::sandbox::SandboxState;
+use crate::{files, sys};
 
 /// A killed process that is not gone after this long hangs in the kernel.
 const KILL_WAIT: Duration = Duration::from_secs(30);
 /// A monitor needs this long at most to tidy up after its container.
 const MONITOR_WAIT: Duration = Duration::from_secs(30);
+/// What a monitor needs beside the OCI runtime's calls.
+const REPORT: Duration = Duration::from_secs(10);
+/// OCI runtimes whose containers are processes of this kernel: a signal to the process is a signal to the container.
+const PROCESSES: [&str; 3] = ["crun", "runc", "youki"];
 const SIGKILL: i32 = 9;
 
 impl Core {
@@ -85,26 +88,13 @@ impl Core {
         let id = &container.meta.id;
         let errors = container.folder.join("monitor.log");
         let run = async {
-            let mut child = Command::new(&self.config.monitor_exe)
-                .args(&self.config.monitor_args)
-                .arg("run")
-                .arg(&container.folder)
-                .current_dir("/")
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(std::fs::File::create(&errors)?)
-                .spawn()?;
+            let mut report = self.spawner.monitor(&container.folder, &errors)?;
             let mut said = Vec::new();
-            if let Some(mut stdout) = child.stdout.take() {
-                // To its end: the monitor lets go of it once it has reported.
-                stdout.read_to_end(&mut said).await?;
-            }
-            child.wait().await?;
+            // To its end: the monitor lets go of it once it has reported.
+            timeout(self.config.patience * 2 + REPORT, report.read_to_end(&mut said)).await??;
             Ok(said)
         };
-        let said = run
-            .await
-            .map_err(io_error(format!("start the monitor {} of container {id}", self.config.monitor_exe.display())))?;
+        let said = run.await.map_err(io_error(format!("have container {id} monitored")))?;
         serde_json::from_slice(&said).map_err(|_| ContainerError::Runtime {
             attempt: format!("start the monitor of container {id}"),
             reason: format!(
@@ -154,7 +144,15 @@ impl Core {
         if !container.is_running() {
             return Err(ContainerError::NotRunning(container.meta.id.clone()));
         }
-        self.command.run(&["kill", &container.meta.id.0, &signal.to_string()]).await
+        if !PROCESSES.contains(&self.info().name.as_str()) {
+            return self.command.run(&["kill", &container.meta.id.0, &signal.to_string()]).await;
+        }
+        let (id, folder) = (container.meta.id.clone(), container.folder.clone());
+        let sent = blocking(move || send(&folder, signal)).await;
+        sent.map_err(|e| match e.raw_os_error() {
+            Some(nix::libc::ESRCH) => ContainerError::NotRunning(id),
+            _ => io_error(format!("send signal {signal} to container {id}"))(e),
+        })
     }
 
     /// Waits until a container's monitor has ended.
@@ -181,6 +179,18 @@ impl Core {
             _ => io_error("read its counters")(e),
         })
     }
+}
+
+/// Sends a signal to the main process of the container in `folder`, and to no later one of the same number.
+fn send(folder: &Path, signal: i32) -> io::Result<()> {
+    let gone = || io::Error::from_raw_os_error(nix::libc::ESRCH);
+    let running: Running = files::read_json(&folder.join(paths::RUNNING))?.ok_or_else(gone)?;
+    let process = sys::pidfd_open(running.pid)?;
+    // The descriptor stands for whoever has the number now: one that began at another time is a stranger.
+    if start_ticks(running.pid) != Some(running.start_ticks) {
+        return Err(gone());
+    }
+    sys::pidfd_send_signal(process, signal)
 }
 
 /// Resolves when the container has ended.

@@ -1,32 +1,45 @@
-//! Sandboxes' networks: CNI plugins connect them, the node's own nftables table translates.
+//! Sandboxes' networks: they are connected by the node's own bridge or by CNI plugins, and its nftables table translates.
 
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
+use super::blocking;
 use super::command::in_path;
 use super::table::{self, Forwards};
-use crate::config::NetworkConfig;
+use crate::config::{NetworkConfig, NetworkDriver};
 use crate::port::error::SandboxError;
 use crate::port::sandbox::{PortMapping, Sandbox, SandboxId};
 use crate::sys;
+use addresses::Addresses;
+
+mod addresses;
+mod bridge;
+mod cni;
 
 /// The interface's name inside a sandbox.
 const INTERFACE: &str = "eth0";
 
-/// What was asked of the plugins for one sandbox: written before they are called, so that it can be undone.
+/// How one sandbox is connected: written before it is, so that it can be undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Attachment {
     pub(super) container: String,
     pub(super) netns: PathBuf,
+    /// What connects it. Attachments from before there was a choice were the plugins'.
+    #[serde(default = "plugins")]
+    pub(super) driver: NetworkDriver,
+}
+
+fn plugins() -> NetworkDriver {
+    NetworkDriver::Cni
 }
 
 /// The node's network.
@@ -34,32 +47,32 @@ pub(super) struct Attachment {
 pub(super) struct Network {
     config: NetworkConfig,
     /// Where the addresses in use are noted.
-    addresses: PathBuf,
+    folder: PathBuf,
+    addresses: Addresses,
+    /// How long a program may take.
+    patience: Duration,
     /// What the table is made from: each change writes the whole anew.
     forwards: Mutex<Forwards>,
 }
 
 impl Network {
-    pub(super) fn new(config: NetworkConfig, run_dir: &Path) -> Self {
-        Self { config, addresses: run_dir.join("addresses"), forwards: Mutex::default() }
+    pub(super) fn new(config: NetworkConfig, run_dir: &Path, patience: Duration) -> Self {
+        let folder = run_dir.join("addresses");
+        let addresses = Addresses::new(folder.join(&config.bridge), config.subnet, config.gateway());
+        Self { config, folder, addresses, patience, forwards: Mutex::default() }
     }
 
     /// What is missing on this machine, if anything.
     pub(super) fn missing(&self) -> Option<String> {
-        let missing: Vec<&str> =
-            ["bridge", "host-local"].into_iter().filter(|plugin| self.plugin(plugin).is_none()).collect();
-        let folders: Vec<_> = self.config.plugin_dirs.iter().map(|d| d.display().to_string()).collect();
-        (!missing.is_empty()).then(|| {
-            format!(
-                "CNI plugins {} not found in {}: install containernetworking-plugins",
-                missing.join(" and "),
-                folders.join(", ")
-            )
-        })
+        match self.config.driver {
+            NetworkDriver::Builtin => None,
+            NetworkDriver::Cni => cni::missing(&self.config),
+        }
     }
 
-    fn plugin(&self, name: &str) -> Option<PathBuf> {
-        self.config.plugin_dirs.iter().map(|dir| dir.join(name)).find(|path| path.is_file())
+    /// How a sandbox is to be connected.
+    pub(super) fn attachment(&self, id: &SandboxId, netns: &Path) -> Attachment {
+        Attachment { container: id.0.clone(), netns: netns.to_owned(), driver: self.config.driver }
     }
 
     /// Connects a sandbox, leads ports of the host to it, and gives its addresses. After a failure everything is undone by
@@ -69,88 +82,64 @@ impl Network {
         attachment: &Attachment,
         ports: &[PortMapping],
     ) -> Result<Vec<IpAddr>, SandboxError> {
-        let result = self.call("ADD", attachment, &self.bridge()).await?;
-        let addresses = parse_addresses(&result).map_err(|reason| failed("bridge", "ADD", reason))?;
+        let addresses = match attachment.driver {
+            NetworkDriver::Cni => cni::add(&self.config, &self.folder, attachment, self.patience).await?,
+            NetworkDriver::Builtin => {
+                let address =
+                    self.addresses.take(&attachment.container, INTERFACE).map_err(io_error("find an address"))?;
+                self.lay_cable(attachment, address).await.map_err(io_error("connect it to the bridge"))?;
+                vec![address.into()]
+            }
+        };
         if let (Some(address), false) = (primary(&addresses), ports.is_empty()) {
-            let io = |e: io::Error| SandboxError::Io { attempt: "lead ports of the host to it".to_owned(), source: e };
-            self.route_loopback().map_err(io)?;
-            let mut forwards = self.forwards.lock().await;
-            forwards.insert(attachment.container.clone(), (address, ports.to_vec()));
-            nft(&table::replacement(&self.config, &forwards)).await.map_err(io)?;
+            let io = io_error("lead ports of the host to it");
+            self.lead(attachment, address, ports).await.map_err(io)?;
         }
         Ok(addresses)
     }
 
+    async fn lay_cable(&self, attachment: &Attachment, address: Ipv4Addr) -> io::Result<()> {
+        let (config, attachment) = (self.config.clone(), attachment.clone());
+        let (done, result) = tokio::sync::oneshot::channel();
+        // A thread that ends with it: it goes into the sandbox's namespace.
+        std::thread::Builder::new().name("connect".to_owned()).spawn(move || {
+            // Nobody waits any more when the runtime is going down: what was made is undone when it is opened again.
+            let _ = done.send(bridge::connect(&config, &attachment.container, &attachment.netns, address));
+        })?;
+        result.await.unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    }
+
+    async fn lead(&self, attachment: &Attachment, address: Ipv4Addr, ports: &[PortMapping]) -> io::Result<()> {
+        self.route_loopback()?;
+        let mut forwards = self.forwards.lock().await;
+        forwards.insert(attachment.container.clone(), (address, ports.to_vec()));
+        self.nft(&table::replacement(&self.config, &forwards)).await
+    }
+
+    /// Takes ports of the host from a sandbox. Fine if it has none.
+    pub(super) async fn close_ports(&self, id: &SandboxId) -> Result<(), SandboxError> {
+        let mut forwards = self.forwards.lock().await;
+        if forwards.remove(&id.0).is_some() {
+            let table = table::replacement(&self.config, &forwards);
+            self.nft(&table).await.map_err(io_error("take the host's ports from it"))?;
+        }
+        Ok(())
+    }
+
     /// Disconnects a sandbox. Fine if it is not connected, or half.
     pub(super) async fn remove(&self, attachment: &Attachment) -> Result<(), SandboxError> {
-        {
-            let mut forwards = self.forwards.lock().await;
-            if forwards.remove(&attachment.container).is_some() {
-                nft(&table::replacement(&self.config, &forwards)).await.map_err(|source| SandboxError::Io {
-                    attempt: "take the host's ports from it".to_owned(),
-                    source,
-                })?;
+        self.close_ports(&SandboxId(attachment.container.clone())).await?;
+        match attachment.driver {
+            NetworkDriver::Cni => cni::remove(&self.config, &self.folder, attachment, self.patience).await,
+            NetworkDriver::Builtin => {
+                let (bridge, sandbox) = (self.config.bridge.clone(), attachment.container.clone());
+                // The kernel waits for what may still look at the interface: not on one of our threads.
+                blocking(move || bridge::disconnect(&bridge, &sandbox))
+                    .await
+                    .map_err(io_error("take its cable away"))?;
+                self.addresses.release(&attachment.container).map_err(io_error("let go of its address"))
             }
         }
-        self.call("DEL", attachment, &self.bridge()).await.map(drop)
-    }
-
-    fn bridge(&self) -> Value {
-        let c = &self.config;
-        let mut conf = json!({
-            "cniVersion": "0.4.0",
-            "name": c.bridge,
-            "type": "bridge",
-            "bridge": c.bridge,
-            "isGateway": true,
-            "isDefaultGateway": true,
-            "hairpinMode": true,
-            "ipMasq": false,
-            "ipam": {
-                "type": "host-local",
-                "ranges": [[{"subnet": c.subnet.to_string(), "gateway": c.gateway().to_string()}]],
-                "dataDir": self.addresses,
-            },
-        });
-        if let (Some(mtu), Some(conf)) = (c.mtu, conf.as_object_mut()) {
-            conf.insert("mtu".to_owned(), json!(mtu));
-        }
-        conf
-    }
-
-    async fn call(&self, verb: &'static str, attachment: &Attachment, conf: &Value) -> Result<Value, SandboxError> {
-        let name = conf.get("type").and_then(Value::as_str).unwrap_or_default();
-        let failed = |reason: String| failed(name, verb, reason);
-        let program = self.plugin(name).ok_or_else(|| failed("the plugin is not installed".to_owned()))?;
-        let path = std::env::join_paths(&self.config.plugin_dirs).map_err(|e| failed(e.to_string()))?;
-        let run = async {
-            let mut child = Command::new(&program)
-                .env("CNI_COMMAND", verb)
-                .env("CNI_CONTAINERID", &attachment.container)
-                .env("CNI_NETNS", if attachment.netns.exists() { attachment.netns.as_os_str() } else { "".as_ref() })
-                .env("CNI_IFNAME", INTERFACE)
-                .env("CNI_PATH", &path)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()?;
-            if let Some(mut stdin) = child.stdin.take() {
-                stdin.write_all(conf.to_string().as_bytes()).await?;
-            }
-            child.wait_with_output().await
-        };
-        let output = run.await.map_err(|e: io::Error| failed(format!("{}: {e}", program.display())))?;
-        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-        if output.status.success() {
-            return Ok(answer);
-        }
-        let said = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
-        let mut reason = format!("{} {}", said("msg"), said("details")).trim().to_owned();
-        if reason.is_empty() {
-            reason = format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Err(failed(reason))
     }
 
     /// Connections of the host to its own loopback address are led over the bridge as well.
@@ -167,12 +156,17 @@ impl Network {
             .filter(|s| !s.spec.ports.is_empty())
             .filter_map(|s| Some((s.spec.id.0.clone(), (primary(&s.addresses)?, s.spec.ports.clone()))))
             .collect();
-        nft(&table::replacement(&self.config, &forwards)).await
+        self.nft(&table::replacement(&self.config, &forwards)).await
+    }
+
+    async fn nft(&self, rules: &str) -> io::Result<()> {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "nft did not end in time and was killed");
+        tokio::time::timeout(self.patience, nft(rules)).await.map_err(late)?
     }
 
     /// Removes the bridge and the translation. Fine if they are not there.
     pub(super) async fn down(&self) -> io::Result<()> {
-        nft(&table::removal(&self.config)).await?;
+        self.nft(&table::removal(&self.config)).await?;
         if Path::new("/sys/class/net").join(&self.config.bridge).exists() {
             sys::set_interface_up(&self.config.bridge, false)?;
             sys::delete_bridge(&self.config.bridge)?;
@@ -191,14 +185,6 @@ fn primary(addresses: &[IpAddr]) -> Option<Ipv4Addr> {
         IpAddr::V4(v4) => Some(*v4),
         IpAddr::V6(_) => None,
     })
-}
-
-/// The addresses of a CNI result (spec, "Success"), in its order.
-fn parse_addresses(result: &Value) -> Result<Vec<IpAddr>, String> {
-    let ips = result.get("ips").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let parsed: Option<Vec<IpAddr>> =
-        ips.iter().map(|ip| ip.get("address")?.as_str()?.split('/').next()?.parse().ok()).collect();
-    parsed.filter(|ips| !ips.is_empty()).ok_or_else(|| format!("no addresses in its result: {result}"))
 }
 
 async fn nft(rules: &str) -> io::Result<()> {
@@ -221,23 +207,7 @@ async fn nft(rules: &str) -> io::Result<()> {
     Err(io::Error::other(format!("nft: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
-/// The attachment of a sandbox.
-pub(super) fn attachment(id: &SandboxId, netns: &Path) -> Attachment {
-    Attachment { container: id.0.clone(), netns: netns.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_read_in_order() {
-        let result = json!({"ips": [{"version": "4", "address": "10.1.0.2/24"}, {"address": "fd00::2/64"}]});
-        assert_eq!(
-            parse_addresses(&result).unwrap(),
-            ["10.1.0.2".parse::<IpAddr>().unwrap(), "fd00::2".parse().unwrap()]
-        );
-        assert!(parse_addresses(&json!({})).is_err());
-        assert!(parse_addresses(&json!({"ips": [{"address": "nonsense"}]})).is_err());
-    }
+/// An io error of a step of a sandbox's way into the network.
+fn io_error(attempt: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
+    move |source| SandboxError::Io { attempt: attempt.to_owned(), source }
 }

@@ -215,6 +215,7 @@ impl Runtime for OciRuntime {
             for id in rest {
                 Arc::clone(&core).remove_container(id).await.map_err(Box::new)?;
             }
+            core.spawner.end().await;
             core.network.down().await.map_err(sandbox_io("take down the network"))?;
             let (cgroups, root) = (core.cgroups.clone(), core.config.cgroup_root.clone());
             super::blocking(move || cgroups.remove(&root)).await.map_err(sandbox_io("remove the cgroup"))

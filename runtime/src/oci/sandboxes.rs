@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use parking_lot::Mutex;
 use tokio::process::Command;
 
-use super::network::{Attachment, attachment};
+use super::network::Attachment;
 use super::snapshot::unmount;
 use super::{Core, blocking, namespaces, sandbox_io};
 use crate::monitor::pause::{self, PauseProcess, PauseSpec};
@@ -29,6 +29,9 @@ const ATTACHMENT: &str = "network.json";
 const CGROUP: &str = "cgroup.json";
 /// A sandbox's shared memory, as container runtimes agree.
 const SHM: &str = "mode=1777,size=65536k";
+
+/// How long until it is tried again to clear away what could not be.
+const CLEAR_AWAY: Duration = Duration::from_secs(2);
 
 /// A sandbox that exists.
 #[derive(Debug)]
@@ -92,6 +95,7 @@ impl Core {
             Err(e) => {
                 if let Err(left) = self.unmake_sandbox(&folder).await {
                     tracing::warn!(sandbox = %spec.id, error = %left, "a failed sandbox could not be cleared away");
+                    self.clear_away(spec.id);
                 }
                 return Err(e);
             }
@@ -99,6 +103,28 @@ impl Core {
         let entry = Arc::new(Entry { folder, sandbox: Mutex::new(made.clone()) });
         self.sandboxes.lock().insert(spec.id, entry);
         Ok(made)
+    }
+
+    /// Goes on undoing a sandbox that was not made whole, until it works, or another attempt has made it.
+    fn clear_away(self: &Arc<Self>, id: SandboxId) {
+        let (core, stop) = (Arc::downgrade(self), self.stop.clone());
+        self.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(CLEAR_AWAY) => {}
+                }
+                let Some(core) = core.upgrade() else { return };
+                let _work = core.lock(key(&id)).await;
+                if core.sandbox(&id).is_some() {
+                    return;
+                }
+                match core.unmake_sandbox(&core.sandbox_folder(&id)).await {
+                    Ok(()) => return,
+                    Err(left) => tracing::warn!(sandbox = %id, error = %left, "it still could not be cleared away"),
+                }
+            }
+        });
     }
 
     async fn make_sandbox(&self, folder: &Path, spec: SandboxSpec) -> Result<Sandbox, SandboxError> {
@@ -120,7 +146,7 @@ impl Core {
         let netns = (!spec.host.network).then(|| folder.join("ns/net"));
         let connect = async {
             let Some(netns) = &netns else { return Ok(Vec::new()) };
-            let attachment = attachment(&spec.id, netns);
+            let attachment = self.network.attachment(&spec.id, netns);
             files::write_json(&folder.join(ATTACHMENT), &attachment, false).map_err(sandbox_io("note the network"))?;
             self.network.add(&attachment, &spec.ports).await
         };
@@ -157,9 +183,11 @@ impl Core {
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
+                .kill_on_drop(true)
                 .spawn()?
-                .wait_with_output()
-                .await?;
+                .wait_with_output();
+            let late = |_| io::Error::new(io::ErrorKind::TimedOut, "it did not start in time");
+            let output = tokio::time::timeout(self.config.patience, output).await.map_err(late)??;
             if !output.status.success() {
                 return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
             }

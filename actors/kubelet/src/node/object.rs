@@ -125,6 +125,7 @@ mod tests {
             dns: crate::spec::sandbox::NodeDns::default(),
             version: "v1.36.2+cox.0.1.0".into(),
             max_pods: 110,
+            request_timeout: crate::config::REQUEST_TIMEOUT,
         }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Cluster {
     pub(crate) mirror: Mirror,
     pub(crate) runtime: Hollow,
     pub(crate) dir: TempDir,
+    /// How long the runtime may take for a request.
+    patience: Duration,
 }
 
 pub(crate) async fn start() -> Cluster {
@@ -33,7 +35,8 @@ pub(crate) async fn start() -> Cluster {
     let mirror = core.mirror.clone();
     let runtime = Hollow::new();
     runtime.add_image(IMAGE, ImageConfig::default()).unwrap();
-    let mut cluster = Cluster { core, kubelet: None, mirror, runtime, dir };
+    let patience = cox_kubelet::config::REQUEST_TIMEOUT;
+    let mut cluster = Cluster { core, kubelet: None, mirror, runtime, dir, patience };
     cluster.start_kubelet().await;
     cluster
 }
@@ -49,6 +52,7 @@ impl Cluster {
             dns: NodeDns::default(),
             version: "v1.36.2+cox.0.1.0".to_owned(),
             max_pods: 110,
+            request_timeout: self.patience,
         };
         let deps = Deps {
             bus: self.core.connect(Identity::Node(NODE.to_owned())).await,
