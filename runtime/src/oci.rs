@@ -34,6 +34,7 @@ mod lifecycle;
 mod namespaces;
 mod network;
 mod port;
+mod program;
 mod recovery;
 mod sandboxes;
 mod seccomp;

@@ -1,7 +1,6 @@
 //! The pods of the node: starts a worker for each pod that is bound to it, and tells the workers what concerns them.
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,8 +18,8 @@ use crate::admit;
 use crate::model::Verdict;
 use crate::node::Context;
 use crate::pod::{self, Worker};
-use crate::spec::names::label;
-use crate::volumes::manager;
+
+mod sweep;
 
 /// How often everything is looked at although nothing has been told: a safety net.
 const LOOK: Duration = Duration::from_secs(30);
@@ -30,6 +29,8 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// How long a pod's worker rests after its first failure; it doubles up to [`LONGEST_REST`] while failures continue.
 const REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(30);
+/// How long until it is tried again to remove what is left of a pod.
+const SWEEP_AGAIN: Duration = Duration::from_secs(2);
 /// After so long without a failure the next one counts as the first.
 const FORGIVEN: Duration = Duration::from_secs(120);
 
@@ -40,6 +41,10 @@ enum Message {
     LookAtAll,
     /// A worker that failed is started again.
     Again(String),
+    /// The sweep is through; whether all that it found went.
+    Swept(bool),
+    /// What could not be removed is tried again.
+    SweepAgain,
     /// A task of this actor panicked.
     Broken(String),
 }
@@ -75,13 +80,22 @@ impl Entry {
     }
 }
 
+/// How far it is with what was left of pods that are gone.
+enum Sweeping {
+    /// It has not been looked for yet.
+    Never,
+    /// It was looked for.
+    Done,
+    /// It is being removed; whether it is to be looked for once more.
+    UnderWay { _task: Task, again: bool },
+}
+
 struct State<F> {
     context: Context<F>,
     scope: Scope,
     /// By uid: a new pod of the same name is another one.
     workers: HashMap<String, Entry>,
-    /// What was left of pods that are gone has been looked for.
-    swept: bool,
+    sweeping: Sweeping,
     /// What listens to the feed and to the runtime.
     _ears: [Task; 2],
     _fault: Point,
@@ -121,7 +135,7 @@ impl<F: Feed> Actor for Pods<F> {
         let fault = scope.fault_point(broken());
         myself.send_after(FIRST_LOOK, || Message::LookAtAll);
         myself.send_interval(LOOK, || Message::LookAtAll);
-        Ok(State { context, scope, workers: HashMap::new(), swept: false, _ears: ears, _fault: fault })
+        Ok(State { context, scope, workers: HashMap::new(), sweeping: Sweeping::Never, _ears: ears, _fault: fault })
     }
 
     async fn handle(
@@ -135,8 +149,8 @@ impl<F: Feed> Actor for Pods<F> {
                 for change in changes {
                     state.take_in(&change, &myself).await?;
                 }
-                if !state.swept {
-                    state.sweep().await?;
+                if matches!(state.sweeping, Sweeping::Never) {
+                    state.sweep(&myself);
                 }
                 // The pump that waits may have been stopped.
                 let _ = done.send(());
@@ -152,8 +166,18 @@ impl<F: Feed> Actor for Pods<F> {
             Message::LookAtAll => {
                 let uids: Vec<String> = state.workers.keys().cloned().collect();
                 uids.iter().for_each(|uid| state.look(uid, "relist"));
-                state.sweep().await?;
+                state.sweep(&myself);
             }
+            Message::Swept(whole) => {
+                let again = matches!(state.sweeping, Sweeping::UnderWay { again: true, .. });
+                state.sweeping = Sweeping::Done;
+                if again {
+                    state.sweep(&myself);
+                } else if !whole {
+                    myself.send_after(SWEEP_AGAIN, || Message::SweepAgain);
+                }
+            }
+            Message::SweepAgain => state.sweep(&myself),
             Message::Again(uid) => state.again(&uid, &myself).await?,
             Message::Broken(panic) => return Err(panic.into()),
         }
@@ -178,7 +202,7 @@ impl<F: Feed> Actor for Pods<F> {
                 if let Some((uid, _)) = state.entry_of(&cell) {
                     state.workers.remove(&uid);
                 }
-                state.sweep().await?;
+                state.sweep(&myself);
             }
             _ => {}
         }
@@ -258,7 +282,8 @@ impl<F: Feed> State<F> {
         let Some(pod) = pod else {
             entry.scope.remove();
             self.workers.remove(uid);
-            return self.sweep().await;
+            self.sweep(myself);
+            return Ok(());
         };
         let others = self.others(uid);
         let rejected = admit::admit(&pod, &others, &self.context);
@@ -298,60 +323,26 @@ impl<F: Feed> State<F> {
         known.filter_map(own).collect()
     }
 
-    /// Removes what the runtime and the disk have of pods that the API no longer has and no worker looks after.
-    async fn sweep(&mut self) -> Result<(), ActorProcessingErr> {
+    /// Begins to remove what is left of pods that are gone, unless that is under way: then once more after it.
+    fn sweep(&mut self, myself: &ActorRef<Message>) {
         // A feed that has not told yet what there is knows of no pod.
         if self.context.feed.revision() == 0 {
-            return Ok(());
+            return;
         }
-        self.swept = true;
-        let runtime = self.context.runtime.clone();
-        for sandbox in runtime.list_sandboxes().await? {
-            let labels = &sandbox.spec.labels;
-            let Some(uid) = labels.get(label::POD_UID).filter(|uid| !self.workers.contains_key(*uid)) else { continue };
-            let text = |name: &str| labels.get(name).map(String::as_str).unwrap_or_default();
-            let key = Key::new(Resource::PODS, text(label::POD_NAMESPACE), text(label::POD_NAME));
-            let still = self.context.view().at::<Pod>(&key).is_some_and(|p| p.metadata.uid.as_deref() == Some(uid));
-            if !still {
-                tracing::info!(pod = %key, uid, "what is left of a pod that is gone is removed");
-                runtime.remove_sandbox(&sandbox.spec.id).await?;
-                let logs = sandbox.spec.log_directory.clone();
-                tokio::task::spawn_blocking(move || manager::tear_down(&logs)).await??;
-            }
+        if let Sweeping::UnderWay { again, .. } = &mut self.sweeping {
+            *again = true;
+            return;
         }
-        self.sweep_folders().await
+        let (context, workers) = (self.context.clone(), self.workers.keys().cloned().collect());
+        let (told, broken) = (myself.clone(), myself.clone());
+        let work = async move {
+            let whole = sweep::sweep(context, workers).await;
+            // An actor that is gone needs no end.
+            let _ = told.send_message(Message::Swept(whole));
+        };
+        let broken = move |panic| drop(broken.send_message(Message::Broken(panic)));
+        self.sweeping = Sweeping::UnderWay { _task: Task::start(&self.scope, "sweep", work, broken), again: false };
     }
-
-    /// Removes the folders of pods that are gone; those of pods that have just come have workers already.
-    async fn sweep_folders(&self) -> Result<(), ActorProcessingErr> {
-        let root = self.context.config.pods_root();
-        let Ok(mut entries) = tokio::fs::read_dir(&root).await else { return Ok(()) };
-        let ours: HashSet<String> =
-            self.context.view().list::<Pod>("").iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
-        while let Some(entry) = entries.next_entry().await? {
-            let uid = entry.file_name().to_string_lossy().into_owned();
-            if !self.workers.contains_key(&uid) && !ours.contains(&uid) {
-                let (folder, logs) = (entry.path(), self.context.config.log_root.clone());
-                tokio::task::spawn_blocking(move || {
-                    manager::tear_down(&folder).and_then(|()| remove_logs(&logs, &uid))
-                })
-                .await??;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Removes the log folder of a pod of which only the uid is known. Others' folders lie beside it.
-fn remove_logs(root: &Path, uid: &str) -> std::io::Result<()> {
-    let Ok(entries) = std::fs::read_dir(root) else { return Ok(()) };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().ends_with(&format!("_{uid}")) {
-            manager::tear_down(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 async fn pump_changes<F: Feed>(context: Context<F>, pods: ActorRef<Message>) {

@@ -6,6 +6,10 @@
 mod cluster;
 #[path = "kubelet/failures.rs"]
 mod failures;
+#[path = "kubelet/faults.rs"]
+mod faults;
+#[path = "kubelet/faulty.rs"]
+mod faulty;
 #[path = "kubelet/lives.rs"]
 mod lives;
 #[path = "kubelet/probes.rs"]

@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::program;
 use crate::config::RuntimeChoice;
 use crate::port::RuntimeInfo;
 use crate::port::error::ContainerError;
@@ -44,12 +44,8 @@ impl OciCommand {
             let what = format!("no OCI runtime found ({}): install crun or runc", names.join(", "));
             io::Error::new(io::ErrorKind::NotFound, what)
         })?;
-        let asked = Command::new(&program).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
-        let late = |_| {
-            let what = format!("{} --version did not end in time", program.display());
-            io::Error::new(io::ErrorKind::TimedOut, what)
-        };
-        let output = tokio::time::timeout(patience, asked).await.map_err(late)??;
+        let asked = program::run(Command::new(&program).arg("--version"), b"", patience).await;
+        let output = asked.map_err(|e| io::Error::new(e.kind(), format!("{} --version: {e}", program.display())))?;
         let (name, version) = parse_version(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{} --version says nothing useful", program.display()))
         })?;
@@ -79,17 +75,13 @@ impl OciCommand {
     /// Runs a verb to its end.
     ///
     /// # Errors
-    /// [`ContainerError::Runtime`] with what it printed, or that it did not end in time.
+    /// [`ContainerError::Runtime`] with what it printed; [`ContainerError::Io`] when it did not end in time.
     pub(super) async fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<(), ContainerError> {
         let attempt = || {
             let words: Vec<_> = args.iter().map(|a| a.as_ref().to_string_lossy()).collect();
             format!("{} {}", self.info.name, words.join(" "))
         };
-        let output = self.command(None).args(args).stdin(Stdio::null()).output();
-        let Ok(output) = tokio::time::timeout(self.patience, output).await else {
-            let reason = format!("it did not end within {} s and was killed", self.patience.as_secs_f32());
-            return Err(ContainerError::Runtime { attempt: attempt(), reason });
-        };
+        let output = program::run(self.command(None).args(args), b"", self.patience).await;
         let output = output.map_err(|source| ContainerError::Io { attempt: attempt(), source })?;
         if output.status.success() {
             return Ok(());

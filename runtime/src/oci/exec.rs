@@ -31,6 +31,9 @@ use crate::{files, oci_log, sys};
 const OUTPUT: usize = 16 * 1024;
 /// Processes that a command left behind may hold its output open: not longer than this.
 const LINGER: Duration = Duration::from_millis(500);
+/// How often a command is killed, and how long it is given to end each time.
+const KILLS: u32 = 200;
+const AGAIN: Duration = Duration::from_millis(50);
 /// The OCI runtime sends the terminal before it starts the command.
 const TERMINAL_WAIT: Duration = Duration::from_secs(10);
 
@@ -276,8 +279,7 @@ async fn outcome(mut exec: Exec, mut child: Child, options: ExecOptions) -> Resu
     let ended = tokio::select! {
         ended = child.wait() => ended,
         () = limit => {
-            exec.kill();
-            child.wait().await.map_err(io_error("wait for the command"))?;
+            end(&exec, &mut child).await.map_err(io_error("wait for the command"))?;
             exec.runs = false;
             return Ok(ExecOutcome::TimedOut);
         },
@@ -289,6 +291,18 @@ async fn outcome(mut exec: Exec, mut child: Child, options: ExecOptions) -> Resu
         Some(error) if code != 0 => Err(error),
         _ => Ok(ExecOutcome::Exited(code)),
     }
+}
+
+/// Kills the command until it has ended: the OCI runtime may not have begun it yet.
+async fn end(exec: &Exec, child: &mut Child) -> io::Result<()> {
+    for _ in 0..KILLS {
+        exec.kill();
+        if let Ok(ended) = timeout(AGAIN, child.wait()).await {
+            return ended.map(drop);
+        }
+    }
+    // It hangs in itself.
+    child.kill().await
 }
 
 fn exit_code(status: std::process::ExitStatus) -> i32 {

@@ -4,16 +4,15 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
 use super::blocking;
 use super::command::in_path;
+use super::program;
 use super::table::{self, Forwards};
 use crate::config::{NetworkConfig, NetworkDriver};
 use crate::port::error::SandboxError;
@@ -160,8 +159,14 @@ impl Network {
     }
 
     async fn nft(&self, rules: &str) -> io::Result<()> {
-        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "nft did not end in time and was killed");
-        tokio::time::timeout(self.patience, nft(rules)).await.map_err(late)?
+        let program =
+            in_path("nft").ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nft not found: install nftables"))?;
+        let output = program::run(Command::new(program).args(["-f", "-"]), rules.as_bytes(), self.patience).await;
+        let output = output.map_err(|e| io::Error::new(e.kind(), format!("nft: {e}")))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("nft: {}", String::from_utf8_lossy(&output.stderr).trim())))
     }
 
     /// Removes the bridge and the translation. Fine if they are not there.
@@ -185,26 +190,6 @@ fn primary(addresses: &[IpAddr]) -> Option<Ipv4Addr> {
         IpAddr::V4(v4) => Some(*v4),
         IpAddr::V6(_) => None,
     })
-}
-
-async fn nft(rules: &str) -> io::Result<()> {
-    let program =
-        in_path("nft").ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nft not found: install nftables"))?;
-    let mut child = Command::new(program)
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(rules.as_bytes()).await?;
-    }
-    let output = child.wait_with_output().await?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("nft: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
 /// An io error of a step of a sandbox's way into the network.

@@ -8,6 +8,7 @@
 )]
 
 mod conformance;
+mod faults;
 mod image;
 mod lifecycle;
 mod network;

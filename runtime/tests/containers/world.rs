@@ -27,6 +27,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// One with other settings than the usual ones.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Tests of one program run side by side, and so may programs.
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -40,6 +45,7 @@ impl World {
         if let Ok(program) = std::env::var("COX_TEST_RUNTIME") {
             config.runtime = RuntimeChoice::Program(program);
         }
+        change(&mut config);
         let mut world = Self { folder, config, runtime: None };
         world.open().await;
         let archive = world.folder.path().join("box.tar");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cox_bus::{Identity, Verb};
 use cox_kit::{Registry, Running};
+use cox_kubelet::config::REQUEST_TIMEOUT;
 use cox_kubelet::spec::sandbox::NodeDns;
 use cox_kubelet::{Config, Deps};
 use cox_mirror::Mirror;
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use crate::faulty::Faulty;
+
 pub(crate) const NODE: &str = "n1";
 pub(crate) const IMAGE: &str = "localhost/box:1";
 
@@ -24,19 +27,30 @@ pub(crate) struct Cluster {
     kubelet: Option<Running>,
     pub(crate) mirror: Mirror,
     pub(crate) runtime: Hollow,
+    /// The same, as the kubelet has it.
+    pub(crate) faulty: Faulty,
     pub(crate) dir: TempDir,
     /// How long the runtime may take for a request.
-    patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 pub(crate) async fn start() -> Cluster {
+    with_patience(REQUEST_TIMEOUT).await
+}
+
+/// One whose runtime is given up soon.
+pub(crate) async fn impatient() -> Cluster {
+    with_patience(Duration::from_millis(300)).await
+}
+
+async fn with_patience(patience: Duration) -> Cluster {
     let dir = tempfile::tempdir().unwrap();
     let core = Core::start(dir.path(), &[NODE]).await;
     let mirror = core.mirror.clone();
     let runtime = Hollow::new();
     runtime.add_image(IMAGE, ImageConfig::default()).unwrap();
-    let patience = cox_kubelet::config::REQUEST_TIMEOUT;
-    let mut cluster = Cluster { core, kubelet: None, mirror, runtime, dir, patience };
+    let faulty = Faulty::new(runtime.clone());
+    let mut cluster = Cluster { core, kubelet: None, mirror, runtime, faulty, dir, patience };
     cluster.start_kubelet().await;
     cluster
 }
@@ -58,7 +72,7 @@ impl Cluster {
             bus: self.core.connect(Identity::Node(NODE.to_owned())).await,
             kinds: Arc::new(kinds::builtin()),
             feed: self.mirror.clone(),
-            runtime: Arc::new(self.runtime.clone()),
+            runtime: Arc::new(self.faulty.clone()),
             config,
             metrics: Registry::default(),
         };
@@ -160,5 +174,22 @@ impl Cluster {
 
     pub(crate) async fn newest(&self, pod: &str) -> ContainerId {
         self.starts(pod).await.pop().unwrap().id
+    }
+
+    /// Waits until the runtime has nothing, and the node's folder no pod.
+    pub(crate) async fn until_nothing_is_left(&self) {
+        let pods = self.dir.path().join("node/pods");
+        let is_left = || {
+            let sandboxes = futures::executor::block_on(self.runtime.list_sandboxes()).unwrap();
+            let folders = std::fs::read_dir(&pods).into_iter().flatten().flatten();
+            sandboxes.into_iter().map(|s| s.spec.id.0).chain(folders.map(|f| f.path().display().to_string())).collect()
+        };
+        let mut left: Vec<String> = is_left();
+        let deadline = Instant::now() + Duration::from_secs(90);
+        while !left.is_empty() {
+            assert!(Instant::now() < deadline, "these are left: {left:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            left = is_left();
+        }
     }
 }

@@ -1,17 +1,15 @@
 //! Connects sandboxes through CNI's `bridge` and `host-local` plugins (CNI specification 0.4.0).
 
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::{Attachment, INTERFACE, failed};
 use crate::config::NetworkConfig;
+use crate::oci::program;
 use crate::port::error::SandboxError;
 
 /// The plugin that is called; it calls the one for addresses itself.
@@ -19,8 +17,7 @@ const PLUGIN: &str = "bridge";
 
 /// What is missing on this machine, if anything.
 pub(super) fn missing(config: &NetworkConfig) -> Option<String> {
-    let missing: Vec<&str> =
-        [PLUGIN, "host-local"].into_iter().filter(|plugin| program(config, plugin).is_none()).collect();
+    let missing: Vec<&str> = [PLUGIN, "host-local"].into_iter().filter(|name| plugin(config, name).is_none()).collect();
     let folders: Vec<_> = config.plugin_dirs.iter().map(|d| d.display().to_string()).collect();
     (!missing.is_empty()).then(|| {
         format!(
@@ -31,7 +28,7 @@ pub(super) fn missing(config: &NetworkConfig) -> Option<String> {
     })
 }
 
-fn program(config: &NetworkConfig, name: &str) -> Option<PathBuf> {
+fn plugin(config: &NetworkConfig, name: &str) -> Option<PathBuf> {
     config.plugin_dirs.iter().map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
@@ -92,29 +89,18 @@ async fn call(
     patience: Duration,
 ) -> Result<Value, SandboxError> {
     let failed = |reason: String| failed(PLUGIN, verb, reason);
-    let program = program(config, PLUGIN).ok_or_else(|| failed("the plugin is not installed".to_owned()))?;
+    let plugin = plugin(config, PLUGIN).ok_or_else(|| failed("the plugin is not installed".to_owned()))?;
     let path = std::env::join_paths(&config.plugin_dirs).map_err(|e| failed(e.to_string()))?;
-    let run = async {
-        let mut child = Command::new(&program)
-            .env("CNI_COMMAND", verb)
-            .env("CNI_CONTAINERID", &attachment.container)
-            .env("CNI_NETNS", if attachment.netns.exists() { attachment.netns.as_os_str() } else { "".as_ref() })
-            .env("CNI_IFNAME", INTERFACE)
-            .env("CNI_PATH", &path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(configuration(config, addresses).to_string().as_bytes()).await?;
-        }
-        child.wait_with_output().await
-    };
-    let output = match tokio::time::timeout(patience, run).await {
-        Ok(output) => output.map_err(|e: io::Error| failed(format!("{}: {e}", program.display())))?,
-        Err(_) => return Err(failed(format!("it did not end within {} s and was killed", patience.as_secs_f32()))),
-    };
+    let mut command = Command::new(&plugin);
+    command
+        .env("CNI_COMMAND", verb)
+        .env("CNI_CONTAINERID", &attachment.container)
+        .env("CNI_NETNS", if attachment.netns.exists() { attachment.netns.as_os_str() } else { "".as_ref() })
+        .env("CNI_IFNAME", INTERFACE)
+        .env("CNI_PATH", &path);
+    let configuration = configuration(config, addresses).to_string();
+    let output = program::run(&mut command, configuration.as_bytes(), patience).await;
+    let output = output.map_err(|e| failed(format!("{}: {e}", plugin.display())))?;
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
     if output.status.success() {
         return Ok(answer);
