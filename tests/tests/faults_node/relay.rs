@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 
 /// Leads connections on to a server. Its threads end with the test.
-pub struct Relay {
+pub(crate) struct Relay {
     port: u16,
     wire: Arc<Wire>,
 }
@@ -29,7 +29,7 @@ impl Wire {
 
 impl Relay {
     /// Listens on a free port of the loopback address.
-    pub fn start(server: &str) -> Result<Relay> {
+    pub(crate) fn start(server: &str) -> Result<Relay> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let (port, wire) = (listener.local_addr()?.port(), Arc::<Wire>::default());
         let (own, server) = (wire.clone(), server.to_owned());
@@ -45,12 +45,12 @@ impl Relay {
         Ok(Relay { port, wire })
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Breaks every connection, and takes no new one.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.wire.cut.store(true, Ordering::SeqCst);
         for end in self.wire.ends.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // It may be closed already.
@@ -59,7 +59,7 @@ impl Relay {
     }
 
     /// Takes connections again.
-    pub fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.wire.cut.store(false, Ordering::SeqCst);
     }
 }

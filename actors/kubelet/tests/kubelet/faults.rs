@@ -44,7 +44,10 @@ async fn each_step_of_a_start_may_go_wrong_and_is_made_good() {
         let hangs = matches!(mode, Mode::Hangs | Mode::HangsAfter);
         let why = if hangs { "did not answer within 0.3 s" } else { "it is broken" };
         assert!(cluster.has_event(pod, reason, why), "{pod} does not say {why}");
-        assert_eq!(cluster.phase(pod), "Pending", "{pod}");
+        // What was done in spite of that is found, and gone on from.
+        if matches!(mode, Mode::Fails | Mode::Hangs) {
+            assert_eq!(cluster.phase(pod), "Pending", "{pod}");
+        }
     }
     cluster.faulty.clear();
     for (pod, ..) in &cases {

@@ -126,7 +126,9 @@ macro_rules! through {
             Box::pin(async move {
                 let $own = self;
                 let subject: String = $of;
-                self.through(stringify!($name), subject, self.hollow.$name($($argument),*)).await
+                // The hollow runtime acts when it is called, not when its answer is waited for.
+                let call = async move { self.hollow.$name($($argument),*).await };
+                self.through(stringify!($name), subject, call).await
             })
         }
     };
