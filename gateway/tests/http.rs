@@ -14,6 +14,8 @@ mod client;
 mod cluster;
 #[path = "http/conversations.rs"]
 mod conversations;
+#[path = "http/freshness.rs"]
+mod freshness;
 #[path = "http/reads.rs"]
 mod reads;
 #[path = "http/writes.rs"]

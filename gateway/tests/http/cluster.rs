@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use cox_bus::node::{ExecRequest, Exit, Frame, PortForwardRequest};
-use cox_bus::{ApiReply, ApiRequest, CallError, StreamError, Verb, codec};
+use cox_bus::{ApiReply, ApiRequest, CallError, StreamError, Verb, Why, codec};
 use cox_gateway::backend::{Conversation, Sink, Source};
 use cox_gateway::{Backend, Check, Deps, Pki, Readiness, ServerNames, Serving, start};
 use cox_mirror::{Limits, Mirror};
@@ -32,6 +33,10 @@ pub struct Stored {
     pub mirror: Mirror,
     pub kinds: Arc<Kinds>,
     pub calls: Mutex<Vec<ApiRequest>>,
+    /// By how many revisions the log is ahead of the mirror.
+    pub ahead: AtomicU64,
+    /// Whether the apiserver answers questions for the head.
+    pub silent: AtomicBool,
 }
 
 impl Cluster {
@@ -40,7 +45,13 @@ impl Cluster {
         let mirror = Mirror::new(Limits::default());
         mirror.update(|state| state.reset(Position { epoch: EPOCH, revision: 1 }, []));
         let kinds = Arc::new(kinds::builtin());
-        let state = Arc::new(Stored { mirror: mirror.clone(), kinds: kinds.clone(), calls: Mutex::default() });
+        let state = Arc::new(Stored {
+            mirror: mirror.clone(),
+            kinds: kinds.clone(),
+            calls: Mutex::default(),
+            ahead: AtomicU64::default(),
+            silent: AtomicBool::default(),
+        });
         let deps = Deps {
             listen: "127.0.0.1:0".parse().unwrap(),
             pki: pki.clone(),
@@ -98,7 +109,13 @@ impl Backend for Stored {
     }
 
     fn head(&self, _: Instant) -> BoxFuture<'_, Result<Position, CallError>> {
-        Box::pin(async { Ok(self.mirror.position()) })
+        Box::pin(async {
+            if self.silent.load(Ordering::SeqCst) {
+                return Err(CallError::SurelyNotDone(Why::NobodyServes("head".to_owned())));
+            }
+            let Position { epoch, revision } = self.mirror.position();
+            Ok(Position { epoch, revision: revision + self.ahead.load(Ordering::SeqCst) })
+        })
     }
 
     fn open<'a>(
@@ -186,6 +203,10 @@ struct Well;
 
 impl Readiness for Well {
     fn live(&self) -> BoxFuture<'_, Vec<Check>> {
+        self.ready()
+    }
+
+    fn health(&self) -> BoxFuture<'_, Vec<Check>> {
         self.ready()
     }
 
