@@ -71,6 +71,14 @@ async fn a_deployment_is_one_trace_from_its_request_to_its_containers_start() ->
     ensure!(node.iter().all(|name| name.starts_with("kubelet.")), "{node:#?}");
     ensure!(path.iter().all(|span| span.trace == path[0].trace), "{path:#?}");
     ensure!(path[0].parent.is_empty(), "kubectl sends no trace");
+    until_async("each write's commit is in the trace", PATIENCE, || async {
+        let spans = collector.spans();
+        let writes = path.iter().filter(|span| span.name == "apiserver.request");
+        let durable = |write: &Span| spans.iter().any(|span| span.name == "log.commit" && span.parent == write.id);
+        let missing: Vec<_> = writes.filter(|write| !durable(write)).map(|write| write.text("resource")).collect();
+        Ok(Look::at(missing.is_empty(), || format!("{missing:?}")))
+    })
+    .await?;
     Ok(())
 }
 

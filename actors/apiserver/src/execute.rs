@@ -9,6 +9,8 @@ use cox_objects::{Cause, Draft, Kind, Kinds, RequestId, Status, Trigger, User};
 use jiff::Timestamp;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::config::Config;
 use crate::context::Context;
@@ -111,8 +113,10 @@ impl Executor {
             let transaction = transaction(from, asked, &plan, self.chain(asked.request))?;
             (plan, transaction)
         };
-        match self.log().commit(transaction).await {
+        let span = commit_span(transaction.changes.len());
+        match self.log().commit(transaction).instrument(span.clone()).await {
             Ok(done) => {
+                span.record("revision", done.last);
                 let reply = finish::committed(&self.context(asked), &plan, &done.objects, done.last)?;
                 Ok(Some((reply, plan.next)))
             }
@@ -222,6 +226,14 @@ fn cause(from: &Identity, request: &ApiRequest, user: &User, chain: Option<Reque
         folded: request.folded.iter().take(Cause::MAX_FOLDED).cloned().collect(),
         correlation: chain.or(Some(request.id)),
         traceparent: trace::carries(&tracing::Span::current(), request.traceparent.as_deref()),
+    }
+}
+
+/// The span of a transaction from its way to the log's writer until it is durable. What belongs to no trace begins none here.
+fn commit_span(changes: usize) -> Span {
+    match Span::current().is_disabled() {
+        true => Span::none(),
+        false => tracing::info_span!("log.commit", changes, revision = Empty),
     }
 }
 
