@@ -24,8 +24,8 @@ use level::{Level, Refused};
 use queues::Bounds;
 use schema::{LEVELS, SCHEMAS, classify, is_conversation};
 
-/// How many requests of a level, and of one user in it, wait for a seat.
-const BOUNDS: Bounds = Bounds { all: 1024, flow: 512 };
+/// How many requests of a level, and of one user in it, wait for a seat: of a user as many as Kubernetes has wait (six queues of fifty).
+const BOUNDS: Bounds = Bounds { all: 1024, flow: 300 };
 /// How long a request waits for a seat.
 const TURN: Duration = Duration::from_secs(5);
 /// When whoever is refused may come again, in seconds.
