@@ -39,6 +39,7 @@ struct OfKind {
     /// By subresource, action and scope; made when the first request comes.
     series: OnceLock<Box<[OnceLock<Series>]>>,
     sent: OnceLock<Counter>,
+    slow: OnceLock<Counter>,
 }
 
 const METHODS: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "other"];
@@ -65,12 +66,18 @@ impl Label {
 pub struct Open {
     levels: [Option<Gauge>; 2],
     sent: Counter,
+    slow: Counter,
 }
 
 impl Open {
     /// So many events went out.
     pub fn add(&self, events: usize) {
         self.sent.add(events as u64);
+    }
+
+    /// It ends because its client was too slow.
+    pub fn too_slow(&self) {
+        self.slow.add(1);
     }
 }
 
@@ -83,7 +90,12 @@ impl Drop for Open {
 impl Metrics {
     /// Instruments for these kinds, shown in a registry.
     pub fn new(registry: Registry, kinds: &Kinds) -> Self {
-        let of = |kind: &Arc<Kind>| OfKind { kind: kind.clone(), series: OnceLock::new(), sent: OnceLock::new() };
+        let of = |kind: &Arc<Kind>| OfKind {
+            kind: kind.clone(),
+            series: OnceLock::new(),
+            sent: OnceLock::new(),
+            slow: OnceLock::new(),
+        };
         let mut kinds: Vec<OfKind> = kinds.all().iter().map(of).collect();
         kinds.sort_by_key(|of| Arc::as_ptr(&of.kind));
         let conversations = registry.gauge(CONVERSATIONS, &[]);
@@ -110,19 +122,15 @@ impl Metrics {
 
     /// Counts a watch that begins.
     pub fn watch(&self, target: &Target) -> Open {
-        Open { levels: [self.long_running(target), None], sent: self.sent(target).unwrap_or_default() }
+        let (sent, slow) = self.of_watches(target).unwrap_or_default();
+        Open { levels: [self.long_running(target), None], sent, slow }
     }
 
     /// Counts a conversation that begins.
     pub fn conversation(&self, target: &Target) -> Open {
         self.conversations.add(1);
         let levels = [self.long_running(target), Some(self.conversations.clone())];
-        Open { levels, sent: Counter::default() }
-    }
-
-    /// Counts a watch that was too slow.
-    pub fn too_slow(&self, target: &Target) {
-        self.registry.counter(TERMINATED, &[("resource", &target.kind.plural)]).add(1);
+        Open { levels, sent: Counter::default(), slow: Counter::default() }
     }
 
     fn long_running(&self, target: &Target) -> Option<Gauge> {
@@ -131,11 +139,13 @@ impl Metrics {
         Some(level)
     }
 
-    fn sent(&self, target: &Target) -> Option<Counter> {
+    fn of_watches(&self, target: &Target) -> Option<(Counter, Counter)> {
         let of = self.kinds.get(self.label(target).kind?)?;
         let Kind { group, version, kind, plural, .. } = &*of.kind;
         let labels: [(&str, &str); 4] = [("group", group), ("kind", kind), ("resource", plural), ("version", version)];
-        Some(of.sent.get_or_init(|| self.registry.counter(WATCH_EVENTS, &labels)).clone())
+        let sent = of.sent.get_or_init(|| self.registry.counter(WATCH_EVENTS, &labels));
+        let slow = of.slow.get_or_init(|| self.registry.counter(TERMINATED, &[("resource", plural)]));
+        Some((sent.clone(), slow.clone()))
     }
 
     fn series(&self, label: Label) -> Option<&Series> {

@@ -125,7 +125,10 @@ impl Turns {
                 Ok(Batch::Bookmark { revision, initial_end }) => {
                     return Some(self.frames.bookmark(revision, initial_end));
                 }
-                Err(error) => self.state = Err(Some(error)),
+                Err(error) => {
+                    self.open.too_slow();
+                    self.state = Err(Some(error));
+                }
             }
         }
     }

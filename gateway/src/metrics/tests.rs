@@ -91,6 +91,8 @@ fn what_is_open_is_counted_until_it_is_over() {
     let labels = LISTED.replace("LIST", "WATCH").replace("scope=\"cluster\"", "scope=\"namespace\"");
     let (open, other) = (counted.metrics.watch(&target), counted.metrics.watch(&target));
     open.add(3);
+    other.too_slow();
+    counted.assert("apiserver_terminated_watchers_total{resource=\"deployments\"} 1");
     counted.assert(&format!("apiserver_longrunning_requests{{{labels}}} 2"));
     let of = r#"group="apps",kind="Deployment",resource="deployments",version="v1""#;
     counted.assert(&format!("apiserver_watch_events_total{{{of}}} 3"));
