@@ -208,6 +208,11 @@ impl Subjects {
         format!("{}.ctl.{}.>", self.prefix, component.token())
     }
 
+    /// A question on the control subjects of all components.
+    pub fn ctl_of_all(&self, what: &str) -> String {
+        format!("{}.ctl.*.{}", self.prefix, escape(what))
+    }
+
     /// All control subjects.
     pub fn ctl_wildcard(&self) -> String {
         format!("{}.ctl.>", self.prefix)
@@ -283,6 +288,7 @@ impl Subjects {
                 (Ok(Identity::Node(name) | Identity::Proxy(name)), Some(node)) if name == node
             ),
             ("node", _) => asker == Identity::Gateway.token(),
+            ("ctl", "ready") => [Identity::Ops, Identity::Gateway].iter().any(|may| may.token() == asker),
             ("ctl", _) => asker == Identity::Ops.token(),
             _ => false,
         };

@@ -1,5 +1,7 @@
 //! `/healthz`, `/livez`, `/readyz`: what is checked, and how it is said.
 
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 
 use crate::answer::{self, Answer};
@@ -24,40 +26,70 @@ impl Check {
 
 /// Where the server's condition is learned: the composition knows what runs in this process.
 pub trait Readiness: Send + Sync + 'static {
-    /// Whether it could work at all; `/livez` and `/healthz`.
+    /// Whether it could work at all; `/livez`.
     fn live(&self) -> BoxFuture<'_, Vec<Check>>;
     /// Whether it can take requests now; `/readyz`.
     fn ready(&self) -> BoxFuture<'_, Vec<Check>>;
+    /// Whether all is well, components included that requests do without; `/healthz`.
+    fn health(&self) -> BoxFuture<'_, Vec<Check>>;
 }
 
-/// The name under which clients of Kubernetes ask for the store.
-const STORE_ALIAS: &str = "etcd";
-/// Our name of it.
-const STORE: &str = "log-store";
+/// The names under which clients of Kubernetes ask for something, and ours.
+const ALIASES: [(&str, &str); 4] =
+    [("etcd", "log-store"), ("etcd-readiness", "log-store"), ("log", "log-store"), ("informer-sync", "mirror")];
 
-/// What is asked at an endpoint: all checks, or one.
-pub fn answer(endpoint: Health, single: Option<&str>, query: &Query, checks: Vec<Check>) -> Answer {
-    let mut checks: Vec<Check> = [Check::new("ping", None)].into_iter().chain(checks).collect();
+fn own_name(name: &str) -> &str {
+    ALIASES.iter().find(|(theirs, _)| *theirs == name).map_or(name, |(_, own)| own)
+}
+
+/// Asks what an endpoint is about.
+pub async fn ask(readiness: &dyn Readiness, endpoint: Health) -> Vec<Check> {
+    match endpoint {
+        Health::Livez => readiness.live().await,
+        Health::Readyz => readiness.ready().await,
+        Health::Healthz => readiness.health().await,
+    }
+}
+
+/// What is asked at an endpoint: all checks, or one. Why a check failed is for those who may ask for it by its own path, which `told` says.
+pub fn answer(
+    endpoint: Health,
+    single: Option<&str>,
+    query: &Query,
+    checks: Vec<Check>,
+    told: impl Fn(&str) -> bool,
+) -> Answer {
+    let checks: Vec<Check> = [Check::new("ping", None)].into_iter().chain(checks).collect();
     if let Some(name) = single {
-        let name = if name == STORE_ALIAS { STORE } else { name };
-        return match checks.into_iter().find(|check| check.name == name) {
+        return match checks.into_iter().find(|check| check.name == own_name(name)) {
             None => answer::unknown_path(),
             Some(Check { fault: None, .. }) => answer::text(200, "ok"),
             Some(Check { fault: Some(fault), .. }) => answer::text(500, format!("internal server error: {fault}\n")),
         };
     }
-    checks.retain(|check| !query.all("exclude").any(|name| name == check.name));
-    let well = checks.iter().all(|check| check.fault.is_none());
+    let mut excluded: BTreeSet<&str> = query.all("exclude").collect();
+    let (mut text, mut well) = (String::new(), true);
+    for Check { name, fault } in &checks {
+        let before = excluded.len();
+        excluded.retain(|excluded| own_name(excluded) != name);
+        let line = match fault {
+            _ if excluded.len() < before => format!("[+]{name} excluded: ok\n"),
+            None => format!("[+]{name} ok\n"),
+            Some(fault) => {
+                well = false;
+                let reason = if told(name) { fault.replace('\n', " ") } else { "reason withheld".to_owned() };
+                format!("[-]{name} failed: {reason}\n")
+            }
+        };
+        text.push_str(&line);
+    }
+    if !excluded.is_empty() {
+        let names: Vec<String> = excluded.iter().map(|name| format!("{name:?}")).collect();
+        let names = names.join(", ");
+        text.push_str(&format!("warn: some health checks cannot be excluded: no matches for {names}\n"));
+    }
     if well && !query.has("verbose") {
         return answer::text(200, "ok");
-    }
-    let mut text = String::new();
-    for check in &checks {
-        match check.fault {
-            None => text.push_str(&format!("[+]{} ok\n", check.name)),
-            // Why it is not well is for the log and the check's own path, not for everyone.
-            Some(_) => text.push_str(&format!("[-]{} failed: reason withheld\n", check.name)),
-        }
     }
     let verdict = if well { "passed" } else { "failed" };
     text.push_str(&format!("{} check {verdict}\n", endpoint.as_str()));

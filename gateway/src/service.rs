@@ -216,11 +216,12 @@ async fn document(gateway: &Gateway, request: &Request, route: Route) -> Result<
         }
         Route::Version => version::answer(request),
         Route::Health(endpoint, check) => {
-            let checks = match endpoint {
-                crate::route::Health::Readyz => gateway.readiness.ready().await,
-                _ => gateway.readiness.live().await,
+            let checks = health::ask(&*gateway.readiness, endpoint).await;
+            let told = |name: &str| {
+                let path = format!("/{}/{name}", endpoint.as_str());
+                gateway.authorizer.check(&request.user, &Info { path, ..request.info.clone() }).is_ok()
             };
-            Ok(health::answer(endpoint, check.as_deref(), &request.query, checks))
+            Ok(health::answer(endpoint, check.as_deref(), &request.query, checks, told))
         }
         Route::Metrics => Ok(answer::bytes(200, MEDIA_TYPE, gateway.registry.text())),
         Route::OpenApiIndex => Ok(documents.openapi_index()),

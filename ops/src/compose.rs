@@ -115,7 +115,8 @@ pub async fn apiserver(
             advertise_port: network.port,
             tokens: Arc::new(tokens),
             client_ca: cluster.root_ca()?,
-            max_in_flight: 1024,
+            // More than gateway and components together have under way at a time: none of them is refused because of another.
+            max_in_flight: 2048,
             accept_loss,
             log: cox_log::Options::default(),
         },

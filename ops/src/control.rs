@@ -1,9 +1,11 @@
-//! What a component answers on its control subjects: its supervision tree, how far its mirror is, and what its process measures.
+//! What a component answers on its control subjects: its supervision tree and what is wrong in it, how far its mirror is, and what its process
+//! measures.
 
 use std::collections::BTreeMap;
 
-use cox_bus::{Bus, Identity};
-use cox_kit::supervise::{Child, Node, worker};
+use cox_apiserver::readiness::QUESTION;
+use cox_bus::{Bus, Heard, Identity, Listener};
+use cox_kit::supervise::{Child, Node, StartError, State, worker};
 use cox_kit::{Registry, Scope};
 use cox_mirror::Mirror;
 use cox_objects::Revision;
@@ -82,12 +84,17 @@ fn server(bus: Bus, identity: Identity, trees: Trees, mirror: Option<Mirror>, me
         async move {
             let mut questions = bus.listen(bus.subjects().ctl(&identity, TREE), None).await?;
             let mut scrapes = bus.listen(bus.subjects().ctl(&identity, METRICS), None).await?;
+            let mut doubts = Doubts::listen(&bus, &identity).await?;
             loop {
                 tokio::select! {
                     () = own.cancelled().cancelled() => return Ok(()),
                     scrape = scrapes.next() => {
                         let Some(scrape) = scrape else { return Err("the bus connection is closed".into()) };
                         scrape.answer_json(&metrics.text()).await?;
+                    }
+                    doubt = doubts.next() => {
+                        let Some(doubt) = doubt else { return Err("the bus connection is closed".into()) };
+                        doubt.answer_json(&wrong(&trees.shown())).await?;
                     }
                     heard = questions.next() => {
                         let Some(heard) = heard else { return Err("the bus connection is closed".into()) };
@@ -140,4 +147,32 @@ mod faults {
             }
         })
     }
+}
+
+/// Questions for what is wrong with a component. The apiserver answers them itself: it knows of the log.
+struct Doubts(Option<Listener>);
+
+impl Doubts {
+    async fn listen(bus: &Bus, identity: &Identity) -> Result<Self, StartError> {
+        let own = matches!(identity, Identity::Apiserver);
+        let subject = bus.subjects().ctl(identity, QUESTION);
+        Ok(Doubts(if own { None } else { Some(bus.listen(subject, None).await?) }))
+    }
+
+    async fn next(&mut self) -> Option<Heard> {
+        match &mut self.0 {
+            Some(listener) => listener.next().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What is wrong in a tree: actors that failed, and are started again after a while or were given up, and keys that are left alone.
+pub fn wrong(tree: &BTreeMap<String, Node>) -> Vec<String> {
+    let each = tree.iter().flat_map(|(path, node)| {
+        let failed = matches!(node.state, State::Failed | State::Restarting).then(|| format!("{path} has failed"));
+        let parked = node.parked.iter().map(move |key| format!("{path} panics over {key} and leaves it alone"));
+        failed.into_iter().chain(parked)
+    });
+    each.collect()
 }

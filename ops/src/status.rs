@@ -4,14 +4,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use cox_apiserver::readiness::QUESTION;
 use cox_bus::{Bus, CallError, Identity, Why};
+use cox_gateway::Check;
 use cox_objects::Position;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cli::Status;
 use crate::control::{TREE, Told};
-use crate::{operator, output};
+use crate::{control, operator, output, ready};
 
 mod render;
 
@@ -28,6 +30,8 @@ struct Answer {
 struct Report {
     cluster: String,
     head: Result<Position, String>,
+    /// What the apiserver says that is wrong with the log and its stream.
+    faults: Vec<Check>,
     answers: Vec<Answer>,
 }
 
@@ -53,13 +57,18 @@ async fn ask(bus: &Bus, dir: &Path) -> Result<Report> {
     // The head first: whoever answers after it is at least that far, or lags.
     let head = bus.head(deadline).await.map_err(|error| format!("the apiserver {}", why(&error)));
     let deadline = Instant::now() + PATIENCE;
+    let subject = bus.subjects().ctl(&Identity::Apiserver, QUESTION);
+    let told = bus.request_json::<_, cox_apiserver::Readiness>(&subject, &(), deadline).await;
+    // Whether it answers at all shows below.
+    let mut faults = told.as_ref().map(ready::of_apiserver).unwrap_or_default();
+    faults.retain(|check| check.fault.is_some());
     let asked = components(dir)?.into_iter().map(|identity| async move {
         let subject = bus.subjects().ctl(&identity, TREE);
         let told = bus.request_json::<_, Told>(&subject, &(), deadline).await;
         Answer { identity, told: told.map_err(|error| why(&error)) }
     });
     let answers = futures::future::join_all(asked).await;
-    Ok(Report { cluster: bus.subjects().cluster().to_owned(), head, answers })
+    Ok(Report { cluster: bus.subjects().cluster().to_owned(), head, faults, answers })
 }
 
 /// A question changes nothing, so whether it was carried out is of no interest.
@@ -83,6 +92,11 @@ fn components(dir: &Path) -> Result<Vec<Identity>> {
     Ok(all)
 }
 
+/// A failed check in words.
+fn told(check: &Check) -> String {
+    format!("{}: {}", check.name, check.fault.as_deref().unwrap_or("ok"))
+}
+
 impl Report {
     /// How many revisions a component's mirror is behind the head; none if it reads no mirror, or the head is not known.
     fn lag(&self, told: &Told) -> Option<u64> {
@@ -92,8 +106,8 @@ impl Report {
 
     /// What a person should look at.
     fn sick(&self) -> Vec<String> {
-        use cox_kit::supervise::State;
         let mut sick: Vec<String> = self.head.as_ref().err().cloned().into_iter().collect();
+        sick.extend(self.faults.iter().map(told));
         for Answer { identity, told } in &self.answers {
             match told {
                 // A cluster without a node has the credentials of one; a node that is missed shows in the API.
@@ -101,14 +115,7 @@ impl Report {
                 // The question for the head has said so already.
                 Err(_) if *identity == Identity::Apiserver && self.head.is_err() => {}
                 Err(error) => sick.push(format!("{identity} {error}")),
-                Ok(told) => {
-                    let failed =
-                        told.tree.iter().filter(|(_, node)| matches!(node.state, State::Failed | State::Restarting));
-                    sick.extend(failed.map(|(path, _)| format!("{path} has failed")));
-                    sick.extend(told.tree.iter().flat_map(|(path, node)| {
-                        node.parked.iter().map(move |key| format!("{path} panics over {key} and leaves it alone"))
-                    }));
-                }
+                Ok(told) => sick.extend(control::wrong(&told.tree)),
             }
         }
         sick
@@ -132,6 +139,7 @@ impl Report {
             "epoch": head.ok().map(|head| head.epoch.to_string()),
             "revision": head.ok().map(|head| head.revision),
             "error": head.err(),
+            "faults": self.faults.iter().map(told).collect::<Vec<_>>(),
             "components": components,
         })
     }

@@ -80,6 +80,7 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     let source = Arc::new(LogSource(log.clone()));
     let publisher = {
         let (bus, source, sealing) = (deps.publishing, source.clone(), deps.sealing.clone());
+        let published = published.clone();
         worker("publisher", move |scope| {
             let publisher = Publisher::new(bus.clone(), source.clone(), sealing.clone()).telling(published.clone());
             async move { Ok(publisher.run(scope.cancelled().clone()).await?) }
@@ -112,7 +113,7 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     };
     let readiness = {
         let (bus, log) = (deps.bus, log.clone());
-        worker("readiness", move |scope| readiness::serve(bus.clone(), log.clone(), scope))
+        worker("readiness", move |scope| readiness::serve(bus.clone(), log.clone(), published.clone(), scope))
     };
     let children = vec![publisher, reads, requests, expiry, integrators, checkpoint, readiness];
     let running = Running::start(scope, children).await?;

@@ -42,7 +42,11 @@ pub fn permissions(subjects: &Subjects, identity: &Identity) -> Permissions {
             p.publish.push(subjects.integrator_gaps());
             p.subscribe.extend([subjects.api_wildcard(), subjects.read_wildcard(), subjects.integrator_reads()]);
         }
-        Identity::Gateway => p.publish.extend(TO_NODE.iter().map(|what| subjects.node_wildcard(what))),
+        Identity::Gateway => {
+            p.publish.extend(TO_NODE.iter().map(|what| subjects.node_wildcard(what)));
+            // Its health endpoints name the part that is not well; the question changes nothing.
+            p.publish.push(subjects.ctl_of_all("ready"));
+        }
         Identity::Controllers => {
             let each = CONTROLLERS.iter().map(|name| subjects.api_of(&Identity::Controller((*name).to_owned())));
             p.publish.extend(each);
@@ -148,6 +152,8 @@ mod tests {
         for a in everyone() {
             assert_eq!(may_publish(&a, &s.node("n", "exec")), a == Identity::Gateway, "{a}");
             assert_eq!(may_publish(&a, &s.ctl(&Identity::Scheduler, "tree")), a == Identity::Ops, "{a}");
+            let asks = matches!(a, Identity::Ops | Identity::Gateway);
+            assert_eq!(may_publish(&a, &s.ctl(&Identity::Scheduler, "ready")), asks, "{a}");
         }
     }
 

@@ -90,9 +90,10 @@ fn acts() -> Vec<(Act, Vec<Role>)> {
         for asker in ["gateway", "apiserver", "node:n1", "integrator:shop"] {
             publish(format!("cox.test.inbox.{asker}.{name}.0123456789ab.r1"), &[role]);
         }
-        for what in ["tree", "metrics", "integrators", "ready", "checkpoint", "panic"] {
+        for what in ["tree", "metrics", "integrators", "checkpoint", "panic"] {
             publish(format!("cox.test.ctl.{name}.{what}"), &[Ops]);
         }
+        publish(format!("cox.test.ctl.{name}.ready"), &[Ops, Gateway]);
     }
     publish("cox.test.api.controller:deployment-controller.create.apps.replicasets".into(), &[Controllers]);
     publish("cox.test.api.controller:made-up.create.apps.replicasets".into(), &[]);

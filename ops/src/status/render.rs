@@ -6,7 +6,7 @@ use std::fmt::Write;
 use cox_bus::Identity;
 use cox_kit::supervise::{Node, State};
 
-use super::{Answer, Report};
+use super::{Answer, Report, told};
 
 /// The report; with colours if it goes to a terminal.
 pub(super) fn text(report: &Report, colours: bool) -> String {
@@ -17,6 +17,9 @@ pub(super) fn text(report: &Report, colours: bool) -> String {
         Err(error) => paint.red(error),
     };
     let _ = writeln!(out, "{} {}: {head}", paint.bold("cluster"), report.cluster);
+    for fault in &report.faults {
+        let _ = writeln!(out, "{} {}", paint.red("✗"), paint.red(&told(fault)));
+    }
     for answer in &report.answers {
         let Answer { identity, told } = answer;
         let told = match told {

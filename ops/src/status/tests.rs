@@ -24,6 +24,7 @@ fn report() -> Report {
     Report {
         cluster: "c1".into(),
         head: Ok(Position { epoch: Epoch(10), revision: 100 }),
+        faults: Vec::new(),
         answers: vec![
             Answer { identity: Identity::Controllers, told: Ok(told) },
             Answer { identity: Identity::Scheduler, told: Err("is not running".into()) },
@@ -83,4 +84,14 @@ fn without_a_head_there_is_no_lag() {
     let report = Report { head: Err("the apiserver does not answer".into()), ..report() };
     assert!(report.json()["components"][0]["lag"].is_null());
     assert!(render::text(&report, false).contains("lag not known"));
+}
+
+#[test]
+fn what_is_wrong_with_the_log_is_said_first() {
+    let fault = cox_gateway::Check::new("log-store", Some("the log takes no writes: disk full".into()));
+    let report = Report { faults: vec![fault], ..report() };
+    let said = "log-store: the log takes no writes: disk full";
+    assert!(render::text(&report, false).lines().nth(1).is_some_and(|line| line == format!("✗ {said}")));
+    assert_eq!(report.sick().first().map(String::as_str), Some(said));
+    assert_eq!(report.json()["faults"][0], said);
 }
