@@ -17,12 +17,12 @@ mod target;
 mod watch;
 
 use report::{Measured, NodeMemory, Report};
-use target::{Connection, Target};
+use target::{Connection, Target, succeeded};
 
 /// How long the removal of the namespace is waited for.
 const REMOVAL: Duration = Duration::from_secs(60);
-/// How many objects a list holds.
-const LISTED: u16 = 100;
+/// How many objects are made at a time.
+const MAKERS: usize = 16;
 
 /// Measures and prints.
 ///
@@ -38,15 +38,13 @@ pub async fn run(options: Bench) -> Result<()> {
     let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}")?);
     progress.enable_steady_tick(Duration::from_millis(100));
     let namespace = format!("cox-bench-{:08x}", rand::random::<u32>());
-    let place = Place { target: &target, namespace: &namespace };
-    own.send(Method::POST, "/api/v1/namespaces", &namespace_object(&namespace)).await.context("making a namespace")?;
+    let place = Place { target: &target, namespace };
     let outcome = tokio::select! {
         outcome = measure(&options, &place, &mut own, &progress) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     // Also after a failure: what was made is removed.
-    progress.set_message(format!("removing namespace {namespace}"));
-    let removed = remove(&place).await;
+    let removed = remove(&place, &progress).await;
     progress.finish_and_clear();
     let (results, node) = outcome?;
     let report = Report { server: target.server().to_owned(), version, results, node };
@@ -58,13 +56,17 @@ pub async fn run(options: Bench) -> Result<()> {
     removed
 }
 
-/// Where is measured.
+/// Where is measured: a namespace, and another for lists, whose name is longer.
 struct Place<'a> {
     target: &'a Target,
-    namespace: &'a str,
+    namespace: String,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    fn for_lists(&self) -> Place<'a> {
+        Place { target: self.target, namespace: format!("{}-lists", self.namespace) }
+    }
+
     fn config_maps(&self) -> String {
         format!("/api/v1/namespaces/{}/configmaps", self.namespace)
     }
@@ -78,7 +80,7 @@ fn namespace_object(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 }
 
-/// The name of an object that is there throughout. These sort before all others, so that a list of the first 100 always holds them.
+/// The name of an object that is there throughout.
 fn fixed_name(index: u16) -> String {
     format!("fixed-{index:04}")
 }
@@ -97,12 +99,11 @@ async fn measure(
     own: &mut Connection,
     progress: &ProgressBar,
 ) -> Result<(Vec<Measured>, Option<NodeMemory>)> {
-    let most = options.connections.iter().copied().max().unwrap_or(1);
     progress.set_message("preparing objects");
-    for index in 0..most.max(LISTED) {
-        own.send(Method::POST, &place.config_maps(), &config_map(&fixed_name(index), 0))
-            .await
-            .context("preparing objects")?;
+    prepare(place, own, options.connections.iter().copied().max().unwrap_or(1)).await?;
+    let lists = place.for_lists();
+    if options.operations.contains(&Operation::List) {
+        prepare(&lists, own, options.listed).await?;
     }
     let (mut results, mut node) = (Vec::new(), None);
     for operation in &options.operations {
@@ -117,7 +118,8 @@ async fn measure(
             progress.set_message(format!("{operation}, {connections} connections"));
             let limits = load::Limits { time: options.time, count: options.count };
             results.push(match operation {
-                Operation::Watch => watch::measure(place, *connections, limits).await?,
+                Operation::Watch => watch::measure(place, options.watchers, *connections, limits).await?,
+                Operation::List => load::measure(&lists, *operation, *connections, limits).await?,
                 operation => load::measure(place, *operation, *connections, limits).await?,
             });
         }
@@ -125,22 +127,47 @@ async fn measure(
     Ok((results, node))
 }
 
-/// Removes the namespace and waits until it is gone.
-async fn remove(place: &Place<'_>) -> Result<()> {
-    let path = format!("/api/v1/namespaces/{}", place.namespace);
-    let gone = async {
-        // A connection of its own: the others may be in the middle of something.
-        let mut own = place.target.connect().await?;
-        own.send(Method::DELETE, &path, &Value::Null).await?;
-        let deadline = Instant::now() + REMOVAL;
-        while Instant::now() < deadline {
-            let (status, _) = own.request(Method::GET, &path, None).await?;
+/// Makes a namespace and so many objects.
+async fn prepare(place: &Place<'_>, own: &mut Connection, count: u16) -> Result<()> {
+    let made = own.send(Method::POST, "/api/v1/namespaces", &namespace_object(&place.namespace)).await;
+    made.context("making a namespace")?;
+    let numbers = (0..count).collect::<Vec<u16>>();
+    let makers = numbers.chunks(numbers.len().div_ceil(MAKERS).max(1)).map(async |numbers| {
+        let mut connection = place.target.connect().await?;
+        for index in numbers {
+            let object = config_map(&fixed_name(*index), 0);
+            connection.send(Method::POST, &place.config_maps(), &object).await.context("preparing objects")?;
+        }
+        anyhow::Ok(())
+    });
+    futures::future::try_join_all(makers).await.map(drop)
+}
+
+/// Removes the namespaces and waits until they are gone.
+async fn remove(place: &Place<'_>, progress: &ProgressBar) -> Result<()> {
+    for place in [place.for_lists(), Place { target: place.target, namespace: place.namespace.clone() }] {
+        let path = format!("/api/v1/namespaces/{}", place.namespace);
+        progress.set_message(format!("removing namespace {}", place.namespace));
+        let gone = async {
+            // A connection of its own: the others may be in the middle of something.
+            let mut own = place.target.connect().await?;
+            let (status, answer) = own.request(Method::DELETE, &path, None).await?;
             if status == StatusCode::NOT_FOUND {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        anyhow::bail!("still there after {} seconds", REMOVAL.as_secs())
-    };
-    gone.await.with_context(|| format!("removing namespace {}; see `kubectl get ns`", place.namespace))
+            succeeded(status, &answer)?;
+            let deadline = Instant::now() + REMOVAL;
+            while Instant::now() < deadline {
+                let (status, _) = own.request(Method::GET, &path, None).await?;
+                if status == StatusCode::NOT_FOUND {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            anyhow::bail!("still there after {} seconds", REMOVAL.as_secs())
+        };
+        let removing = format!("removing namespace {}; see `kubectl get ns`", place.namespace);
+        gone.await.context(removing)?;
+    }
+    Ok(())
 }

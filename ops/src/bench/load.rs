@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::report::{Measured, Samples};
 use super::target::{Connection, succeeded};
-use super::{LISTED, Place, config_map, fixed_name};
+use super::{Place, config_map, fixed_name};
 use crate::cli::Operation;
 
 /// A connection gives up after so many failures in a row.
@@ -44,9 +44,7 @@ impl Asker {
             }
             Operation::Get => (Method::GET, self.fixed.clone(), None),
             Operation::Update => (Method::PUT, self.fixed.clone(), object(&fixed_name(self.index))?),
-            Operation::List | Operation::Watch | Operation::Pods => {
-                (Method::GET, format!("{}?limit={LISTED}", self.collection), None)
-            }
+            Operation::List | Operation::Watch | Operation::Pods => (Method::GET, self.collection.clone(), None),
         })
     }
 }

@@ -20,6 +20,12 @@ pub struct Bench {
     /// How many connections, each with one request at a time.
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub connections: Vec<u16>,
+    /// How many watchers read what the connections write.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub watchers: u16,
+    /// How many ConfigMaps a list holds.
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u16).range(1..=50_000))]
+    pub listed: u16,
     /// What is measured.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_values_t = Operation::ALL)]
     pub operations: Vec<Operation>,
@@ -49,9 +55,9 @@ pub enum Operation {
     Get,
     /// ConfigMaps are replaced, each connection its own.
     Update,
-    /// 100 ConfigMaps are read at once, at the newest revision.
+    /// All ConfigMaps of a namespace are read at once, at the newest revision.
     List,
-    /// Each connection watches all ConfigMaps; one more writes. Time from sending the write to reading the event.
+    /// Each connection replaces a ConfigMap of its own, and watchers read all events. Time from the write's answer to the event.
     Watch,
     /// Pods are started, one by one and many at once, deleted, and their containers killed: needs a node, and is measured only when asked for.
     Pods,
