@@ -8,6 +8,7 @@
 
 mod frame;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use cox_objects::Status;
 use futures::Stream;
 use rand::Rng;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::{self, Answer};
 use crate::body::Body;
@@ -61,8 +63,7 @@ pub(crate) async fn watch(gateway: &Arc<Gateway>, request: &Request, target: &Ta
     let seconds = options.timeout.unwrap_or_else(|| rand::rng().random_range(LONGEST_MIN..=2 * LONGEST_MIN));
     let turns = Turns {
         open: gateway.metrics.watch(target),
-        closing: gateway.closing.clone(),
-        deadline: Instant::now() + Duration::from_secs(seconds),
+        over: Box::pin(over(gateway.closing.clone(), Duration::from_secs(seconds))),
         earliest: Instant::now(),
         frames,
         state: started.map_err(Some),
@@ -90,8 +91,8 @@ fn start(options: &WatchOptions) -> Start {
 /// A watch on its way out.
 struct Turns {
     open: Open,
-    closing: tokio_util::sync::CancellationToken,
-    deadline: Instant,
+    /// Ends when the watch has lasted long enough, or the gateway closes.
+    over: Pin<Box<dyn Future<Output = ()> + Send>>,
     earliest: Instant,
     frames: Frames,
     /// The watch; or how it ended, until the client was told.
@@ -109,11 +110,13 @@ impl Turns {
                 Ok(watch) => watch,
                 Err(error) => return error.take().map(|error| frame::error(&status_of(error))),
             };
-            tokio::time::sleep_until(self.earliest).await;
+            if Instant::now() < self.earliest {
+                tokio::time::sleep_until(self.earliest).await;
+            }
             let batch = tokio::select! {
+                biased;
+                () = &mut self.over => return None,
                 batch = watch.next() => batch,
-                () = tokio::time::sleep_until(self.deadline) => return None,
-                () = self.closing.cancelled() => return None,
             };
             self.earliest = Instant::now() + GATHER;
             match batch {
@@ -131,6 +134,13 @@ impl Turns {
                 }
             }
         }
+    }
+}
+
+async fn over(closing: CancellationToken, lasts: Duration) {
+    tokio::select! {
+        () = closing.cancelled() => {}
+        () = tokio::time::sleep(lasts) => {}
     }
 }
 

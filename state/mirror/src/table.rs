@@ -52,8 +52,9 @@ pub(crate) struct Table {
     /// All changes after this revision are in the window.
     floor: Revision,
     changed: watch::Sender<Revision>,
-    /// The newest segment that an unselective watch asked for: the next one of the same turn gets it too.
-    shared: Mutex<Option<Arc<Segment>>>,
+    /// The segments up to the newest change that unselective watches asked for, by namespace and where they begin: who comes from the same
+    /// place in the same turn gets the same one.
+    shared: Mutex<HashMap<(String, Revision), Arc<Segment>>>,
 }
 
 impl Table {
@@ -65,7 +66,7 @@ impl Table {
             window: VecDeque::new(),
             floor,
             changed: watch::Sender::new(floor),
-            shared: Mutex::new(None),
+            shared: Mutex::default(),
         }
     }
 
@@ -112,6 +113,7 @@ impl Table {
 
     /// Remembers a change, which is in place already.
     pub(crate) fn remember(&mut self, entry: Arc<Entry>) {
+        self.shared.get_mut().clear();
         self.window.push_back(entry);
     }
 
@@ -145,7 +147,7 @@ impl Table {
         self.owned.clear();
         self.window.clear();
         self.floor = floor;
-        *self.shared.lock() = None;
+        self.shared.get_mut().clear();
     }
 
     /// Wakes those who followed it before it was cleared, so that they see that they have to start anew.
@@ -162,18 +164,11 @@ impl Table {
     /// The changes after a revision that a watch sees; shared with other watches of the same turn where nothing but the resource decides.
     pub(crate) fn segment(&self, after: Revision, what: &Selected) -> Arc<Segment> {
         let through = self.window.back().map_or(after, |entry| entry.revision().max(after));
-        if !(what.is_plain() && what.namespace.is_empty()) {
-            return Arc::new(Segment::of(self.since(after), what, after, through));
+        let make = || Arc::new(Segment::of(self.since(after), what, after, through));
+        if !what.is_plain() {
+            return make();
         }
-        let mut shared = self.shared.lock();
-        match &*shared {
-            Some(segment) if segment.after() == after && segment.through() == through => segment.clone(),
-            _ => {
-                let segment = Arc::new(Segment::of(self.since(after), what, after, through));
-                *shared = Some(segment.clone());
-                segment
-            }
-        }
+        self.shared.lock().entry((what.namespace.clone(), after)).or_insert_with(make).clone()
     }
 
     /// The items of a namespace (of all, if empty) after a path, in order.

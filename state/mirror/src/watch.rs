@@ -1,11 +1,13 @@
 //! Watches: a cursor into a resource's window. Nothing is queued for a watcher; one that is too slow falls out of the window and ends.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cox_objects::{Change, Object, Revision};
+use futures::future::OptionFuture;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::mirror::Shared;
 use crate::{Entry, Frames, Item, Selected, Start, WatchError, WatchQuery};
@@ -134,11 +136,13 @@ pub struct Watch {
     what: Selected,
     cursor: Revision,
     changed: watch::Receiver<Revision>,
+    /// Whether nothing was looked for yet.
+    fresh: bool,
     initial: std::vec::IntoIter<Arc<Item>>,
     joined: std::vec::IntoIter<Arc<Segment>>,
     mark: bool,
-    bookmarks: bool,
-    next_bookmark: Instant,
+    /// When the next bookmark is due, if there are any.
+    bookmark: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watch {
@@ -160,9 +164,9 @@ impl Watch {
             }
         };
         drop(state);
-        let next_bookmark = Instant::now() + BOOKMARK_EVERY;
+        let bookmark = bookmarks.then(|| Box::pin(sleep(BOOKMARK_EVERY)));
         let (initial, joined) = (initial.into_iter(), Vec::new().into_iter());
-        Ok(Watch { shared, what, cursor, changed, initial, joined, mark, bookmarks, next_bookmark })
+        Ok(Watch { shared, what, cursor, changed, fresh: true, initial, joined, mark, bookmark })
     }
 
     /// Puts changes before the first ones, which end where this watch starts.
@@ -192,17 +196,21 @@ impl Watch {
             return Ok(Batch::Bookmark { revision: self.cursor, initial_end: true });
         }
         loop {
-            self.changed.borrow_and_update();
             if let Some(segment) = self.take_segment()? {
                 return Ok(Batch::Changes(segment));
             }
-            let bookmark = tokio::time::sleep_until(self.next_bookmark);
+            let bookmark = OptionFuture::from(self.bookmark.as_mut());
             tokio::select! {
                 // The sender lives as long as the state, which this watch holds.
-                _ = self.changed.changed() => {}
-                () = bookmark, if self.bookmarks => {
-                    self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
-                    return Ok(Batch::Bookmark { revision: self.cursor, initial_end: false });
+                _ = self.changed.changed() => self.fresh = true,
+                Some(()) = bookmark => {
+                    if let Some(bookmark) = &mut self.bookmark {
+                        bookmark.as_mut().reset(Instant::now() + BOOKMARK_EVERY);
+                    }
+                    return Ok(match self.look()? {
+                        Some(segment) => Batch::Changes(segment),
+                        None => Batch::Bookmark { revision: self.cursor, initial_end: false },
+                    });
                 }
             }
         }
@@ -213,6 +221,14 @@ impl Watch {
     /// # Errors
     /// As those of [`Watch::next`].
     pub fn take_segment(&mut self) -> Result<Option<Arc<Segment>>, WatchError> {
+        // Most calls find that nothing of this resource has changed, and need no lock for that.
+        let changed = self.fresh || self.changed.has_changed().unwrap_or(true);
+        if changed { self.look() } else { Ok(None) }
+    }
+
+    fn look(&mut self) -> Result<Option<Arc<Segment>>, WatchError> {
+        self.fresh = false;
+        self.changed.borrow_and_update();
         let state = self.shared.state.read();
         let segment = state.segment(self.cursor, &self.what)?;
         // Nothing of this resource is missing up to here, whatever else has changed.
