@@ -169,6 +169,11 @@ impl Bus {
         Bus { link: self.link.clone(), identity }
     }
 
+    /// What tells this connection from others of the same identity, as a token of subjects.
+    pub fn connection(&self) -> &str {
+        &self.link.nonce
+    }
+
     /// The state of the connection, to watch.
     pub fn state(&self) -> watch::Receiver<LinkState> {
         self.link.state.clone()

@@ -131,6 +131,9 @@ pub struct ApiReply {
     pub code: u16,
     /// The revision of the write (for a mirror to wait for); 0 if nothing was written.
     pub revision: Revision,
+    /// The newest revision that the answer may tell of, an error too: who reads after it must not see less.
+    #[serde(default)]
+    pub seen: Revision,
     /// The JSON of the answer: an object, or a `Status`.
     pub body: Bytes,
     /// Texts for `Warning` headers.
@@ -145,6 +148,7 @@ impl ApiReply {
         ApiReply {
             code: status.code,
             revision: 0,
+            seen: 0,
             body: status.to_value().to_string().into(),
             warnings: Vec::new(),
             retry_after: status.retry_after,

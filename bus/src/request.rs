@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use cox_objects::Position;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +12,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::connection::{Link, LinkState};
-use crate::{ApiReply, ApiRequest, Bus, codec, router};
+use crate::head::HeadQuestion;
+use crate::{ApiReply, ApiRequest, Bus, Head, codec, router};
+use cox_objects::Position;
 
 /// How long to wait before asking again where nobody listened: a server that was just restarted hears of its
 /// subscribers within this.
@@ -232,9 +233,19 @@ impl Bus {
     /// # Errors
     /// If the apiserver does not answer until the deadline.
     pub async fn head(&self, deadline: Instant) -> Result<Position, CallError> {
-        let subject = self.subjects().api_head(self.identity());
-        let reply = self.link.calls.ask(&self.link, &subject, Bytes::new(), deadline).await?;
-        decoded(&reply)
+        self.head_with(HeadQuestion { lease: false }, deadline).await.map(|head| head.position)
+    }
+
+    /// The same, with a read lease for this gateway if it may have one.
+    ///
+    /// # Errors
+    /// If the apiserver does not answer until the deadline.
+    pub async fn lease(&self, deadline: Instant) -> Result<Head, CallError> {
+        self.head_with(HeadQuestion { lease: true }, deadline).await
+    }
+
+    async fn head_with(&self, question: HeadQuestion, deadline: Instant) -> Result<Head, CallError> {
+        self.ask(&self.subjects().api_head(self.identity()), &question, deadline).await
     }
 
     async fn ask<Q: Serialize, A: DeserializeOwned>(

@@ -4,13 +4,14 @@ use std::marker::PhantomData;
 
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
-use cox_objects::{Position, Status};
+use cox_objects::Status;
 use futures::StreamExt;
 use serde::Serialize;
 
+use crate::head::HeadQuestion;
 use crate::request::now_ms;
 use crate::subject::ApiSubject;
-use crate::{ApiReply, ApiRequest, Bus, CallError, Identity, Why, codec};
+use crate::{ApiReply, ApiRequest, Bus, CallError, Head, Identity, Why, codec};
 
 /// What the apiserver is asked.
 #[derive(Debug)]
@@ -38,8 +39,10 @@ pub enum Incoming {
     Head {
         /// Who asks.
         from: Identity,
+        /// Whether it wants a read lease.
+        lease: bool,
         /// Where the answer goes.
-        reply: Responder<Position>,
+        reply: Responder<Head>,
     },
 }
 
@@ -75,7 +78,7 @@ impl Reply for Vec<ApiReply> {
         self.iter().map(Reply::shortened).collect()
     }
 }
-impl Reply for Position {
+impl Reply for Head {
     fn shortened(&self) -> Self {
         *self
     }
@@ -84,6 +87,11 @@ impl Reply for Position {
 impl<T: Reply> Responder<T> {
     fn new(bus: &Bus, message: &Message) -> Self {
         Responder { bus: bus.clone(), to: reply_to(bus, message), answer: PhantomData }
+    }
+
+    /// The connection that asks, as a token of subjects.
+    pub fn connection(&self) -> Option<&str> {
+        self.bus.subjects().connection_of(self.to.as_deref()?)
     }
 
     /// Sends the answer. One that is larger than the bus carries goes without its bodies.
@@ -154,7 +162,11 @@ impl ApiServer {
             };
             match what {
                 ApiSubject::Head => {
-                    return Some(Incoming::Head { from, reply: Responder::new(&self.bus, &message) });
+                    let reply = Responder::new(&self.bus, &message);
+                    match codec::decode::<HeadQuestion>(&message.payload) {
+                        Ok(HeadQuestion { lease }) => return Some(Incoming::Head { from, lease, reply }),
+                        Err(error) => tracing::warn!(%from, %error, "a malformed question for the head"),
+                    }
                 }
                 ApiSubject::Batch => {
                     let reply: Responder<Vec<ApiReply>> = Responder::new(&self.bus, &message);

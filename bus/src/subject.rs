@@ -18,6 +18,7 @@ pub use escape::{escape, unescape};
 /// cox.<cluster>.read.<identity>.{snapshot,range,past}        what a mirror starts from
 /// cox.<cluster>.events.<group>.<resource>.<namespace>.<name> the event stream
 /// cox.<cluster>.head                                         the head, announced
+/// cox.<cluster>.lease.gateway.<connection>                   how far the mirror of a gateway with a read lease is
 /// cox.<cluster>.node.<node>.{feed,heartbeat}                 from a node
 /// cox.<cluster>.node.<node>.{exec,attach,logs,portforward}   to a node
 /// cox.<cluster>.integrator.<identity>.read                   what an outside program missed, from the log
@@ -162,6 +163,16 @@ impl Subjects {
         format!("{}.head", self.prefix)
     }
 
+    /// Where a gateway with a read lease is asked how far its mirror is.
+    pub fn lease(&self, connection: &str) -> String {
+        format!("{}.lease.{}.{connection}", self.prefix, Identity::Gateway.token())
+    }
+
+    /// The same of all gateways.
+    pub fn lease_wildcard(&self) -> String {
+        self.lease("*")
+    }
+
     /// A conversation with or of a node: `feed`, `heartbeat`, `exec`, `attach`, `logs`, `portforward`.
     pub fn node(&self, node: &str, what: &str) -> String {
         format!("{}.node.{}.{}", self.prefix, escape(node), escape(what))
@@ -250,6 +261,11 @@ impl Subjects {
         self.below(inbox, "inbox")?.split('.').next()
     }
 
+    /// Which connection asks, by an inbox.
+    pub(crate) fn connection_of<'a>(&self, inbox: &'a str) -> Option<&'a str> {
+        self.below(inbox, "inbox")?.split('.').nth(2)
+    }
+
     /// The token of the identity that serves a subject: the only one that can answer to it.
     pub(crate) fn served_by(&self, subject: &str) -> Option<String> {
         let below = subject.strip_prefix(&*self.prefix)?.strip_prefix('.')?;
@@ -258,7 +274,7 @@ impl Subjects {
             ("api" | "read" | "integrator", _, _) => Some(Identity::Apiserver.token()),
             ("node", _, Some("feed")) => Some(Identity::Feed.token()),
             ("node", node, Some(_)) => Some(Identity::Node(unescape(node)?).token()),
-            ("ctl", component, Some(_)) => Some(component.to_owned()),
+            ("ctl" | "lease", component, Some(_)) => Some(component.to_owned()),
             _ => None,
         }
     }

@@ -1,9 +1,11 @@
 //! The port to what the gateway forwards to: the apiserver for writes and the head, nodes for conversations.
 
+mod lease;
+
 use bytes::Bytes;
-use cox_bus::{ApiReply, ApiRequest, Bus, CallError, SinkHalf, SourceHalf, StreamError};
+use cox_bus::{ApiReply, ApiRequest, Bus, CallError, Head, SinkHalf, SourceHalf, StreamError};
 use cox_mirror::{ListQuery, Listing, Mirror, PastError, Watch, WatchError, WatchQuery};
-use cox_objects::{Key, Object, Position, Revision};
+use cox_objects::{Key, Object, Revision};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -12,8 +14,15 @@ pub trait Backend: Send + Sync + 'static {
     /// Sends a write and waits for its answer, until its deadline.
     fn call<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiReply, CallError>>;
 
-    /// The newest committed position.
-    fn head(&self, deadline: Instant) -> BoxFuture<'_, Result<Position, CallError>>;
+    /// The newest committed position, with a read lease if one is wanted and to be had.
+    fn head(&self, lease: bool, deadline: Instant) -> BoxFuture<'_, Result<Head, CallError>>;
+
+    /// Tells the apiserver, whenever it asks, how far a mirror is; `stands` hears once it can ask.
+    fn reached<'a>(
+        &'a self,
+        mirror: &'a Mirror,
+        stands: &'a (dyn Fn(bool) + Sync),
+    ) -> BoxFuture<'a, Result<(), CallError>>;
 
     /// Starts a watch on a mirror; one that starts before the mirror's memory may be joined from the log.
     fn watch<'a>(&'a self, mirror: &'a Mirror, query: WatchQuery) -> BoxFuture<'a, Result<Watch, WatchError>> {
@@ -81,8 +90,21 @@ impl Backend for Bus {
         Box::pin(Bus::call(self, request))
     }
 
-    fn head(&self, deadline: Instant) -> BoxFuture<'_, Result<Position, CallError>> {
-        Box::pin(Bus::head(self, deadline))
+    fn head(&self, lease: bool, deadline: Instant) -> BoxFuture<'_, Result<Head, CallError>> {
+        Box::pin(async move {
+            match lease {
+                true => Bus::lease(self, deadline).await,
+                false => Bus::head(self, deadline).await.map(|position| Head { position, lease }),
+            }
+        })
+    }
+
+    fn reached<'a>(
+        &'a self,
+        mirror: &'a Mirror,
+        stands: &'a (dyn Fn(bool) + Sync),
+    ) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(lease::answer(self, mirror, stands))
     }
 
     fn watch<'a>(&'a self, mirror: &'a Mirror, query: WatchQuery) -> BoxFuture<'a, Result<Watch, WatchError>> {

@@ -98,8 +98,9 @@ pub async fn start(deps: Deps) -> Result<Serving, StartError> {
     registry.asked(CONNECTIONS, &[], move || most.saturating_sub(free.available_permits()) as u64);
     let shown = mirror.clone();
     registry.asked(REVISION, &[], move || shown.position().revision);
+    let fence = Fence::new(backend.clone(), mirror.clone(), tasks.clone(), PATIENCE);
     let gateway = Arc::new(Gateway {
-        fence: Fence::new(backend.clone(), mirror.clone(), tasks.clone(), PATIENCE),
+        fence: fence.clone(),
         authorizer: Authorizer::new(mirror.clone()),
         tokens: Tokens::new(&pki.tokens.public)?,
         documents: Documents::new(kinds.clone()),
@@ -121,7 +122,16 @@ pub async fn start(deps: Deps) -> Result<Serving, StartError> {
         let (gateway, listener, tls) = (gateway.clone(), listener.clone(), tls.clone());
         async move { Ok(server::run(gateway, listener, tls, scope.cancelled().clone()).await?) }
     });
-    let running = Running::start(Scope::root("gateway"), vec![server]).await?;
+    let lease = worker("read-lease", move |scope: Scope| {
+        let fence = fence.clone();
+        async move {
+            tokio::select! {
+                () = scope.cancelled().cancelled() => Ok(()),
+                answered = fence.answer() => answered.map_err(Into::into),
+            }
+        }
+    });
+    let running = Running::start(Scope::root("gateway"), vec![server, lease]).await?;
     Ok(Serving { address, running, closing, tasks })
 }
 

@@ -3,7 +3,7 @@
 //! The apiserver authorizes and checks. What is wrong with a request before it can be sent (its form, size, encoding) is found here, and then the
 //! mirror's RBAC decides which refusal the client sees first, since Kubernetes authorizes before it reads a body.
 //!
-//! A write is answered as soon as it is durable, without waiting for the own mirror: reads that must see it pass the fence.
+//! A write is answered as soon as it is durable, without waiting for the own mirror: reads that must see it pass the fence, which is told.
 
 mod body;
 
@@ -162,7 +162,10 @@ async fn settle(gateway: &Gateway, mut call: ApiRequest) -> Result<ApiReply, Sta
         let left = end.saturating_duration_since(Instant::now()).min(ATTEMPT);
         call.deadline = now_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
         match gateway.backend.call(&call).await {
-            Ok(reply) => return Ok(reply),
+            Ok(reply) => {
+                gateway.fence.told(reply.seen.max(reply.revision));
+                return Ok(reply);
+            }
             // The same id gets the first outcome, so asking again is safe.
             Err(error) if Instant::now() < end => {
                 tracing::debug!(%error, request = %call.id, "asked again");

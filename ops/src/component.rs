@@ -7,7 +7,7 @@ use cox_bus::{Connect, Identity};
 
 use crate::cli::{Component, Part};
 use crate::cluster::Cluster;
-use crate::compose::Transport;
+use crate::compose::{Past, Transport};
 use crate::process::Process;
 use crate::site::Site;
 use crate::start::Plan;
@@ -48,7 +48,7 @@ async fn start(options: &Component, process: &mut Process) -> Result<String> {
         parts: options.names.clone(),
         // Never the name of the instance inside `cox up`: both would hold one Lease.
         instance: format!("{}_{}", site.host_name, uuid::Uuid::new_v4()),
-        accept_loss: options.accept_loss,
+        past: Past { accept_loss: options.accept_loss, after_another: true },
         // Whoever has one file only follows under the component's own identity.
         reader: match reader {
             Some(reader) if own.is_some() => identity(*reader, &site.host_name),

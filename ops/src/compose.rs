@@ -87,6 +87,15 @@ impl Network {
     }
 }
 
+/// What an apiserver is to make of what was before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// Whether to go on, in a new epoch, if the log has lost events.
+    pub accept_loss: bool,
+    /// Whether gateways may be there that an earlier one has spoken to.
+    pub after_another: bool,
+}
+
 /// Starts the apiserver.
 ///
 /// # Errors
@@ -97,7 +106,7 @@ pub async fn apiserver(
     cluster: &Cluster,
     network: &Network,
     kinds: Arc<Kinds>,
-    accept_loss: bool,
+    past: Past,
 ) -> Result<Apiserver> {
     let keys = cluster.token_keys()?;
     let id = cox_gateway::auth::token::key_id(&keys.public)?;
@@ -117,7 +126,8 @@ pub async fn apiserver(
             client_ca: cluster.root_ca()?,
             // More than gateway and components together have under way at a time: none of them is refused because of another.
             max_in_flight: 2048,
-            accept_loss,
+            after_another: past.after_another,
+            accept_loss: past.accept_loss,
             log: cox_log::Options::default(),
         },
         metrics: metrics.clone(),

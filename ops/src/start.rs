@@ -11,7 +11,7 @@ use cox_objects::{Key, Resource, Source};
 use serde_json::Value;
 
 use crate::cli::{Machine, Part};
-use crate::compose::{self, Transport};
+use crate::compose::{self, Past, Transport};
 use crate::control::Trees;
 use crate::process::{Member, Process};
 use crate::site::Site;
@@ -33,8 +33,8 @@ pub struct Plan<'a> {
     pub instance: String,
     /// As whom the process's mirror follows the log.
     pub reader: Identity,
-    /// Whether an apiserver goes on if its log has lost events.
-    pub accept_loss: bool,
+    /// What the apiserver is to make of what was before it.
+    pub past: Past,
     /// How long what they need may take to come; without a bound where others bring it.
     pub patience: Option<Duration>,
     /// What is measured in this process.
@@ -77,7 +77,7 @@ impl Plan<'_> {
         let Plan { site, transport, .. } = self;
         let (network, kinds) = (&site.network, site.kinds.clone());
         let mut apiserver =
-            compose::apiserver(transport, &self.metrics, &site.cluster, network, kinds, self.accept_loss).await?;
+            compose::apiserver(transport, &self.metrics, &site.cluster, network, kinds, self.past).await?;
         let scope = apiserver.running().scope().clone();
         process.add(Member::Apiserver(apiserver));
         let bus = transport.connect(&Identity::Apiserver).await?;

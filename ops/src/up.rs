@@ -8,7 +8,7 @@ use cox_bus::server::{NatsServer, ServerConfig};
 
 use crate::cli::{Part, Up};
 use crate::cluster::Cluster;
-use crate::compose::{self, Transport};
+use crate::compose::{self, Past, Transport};
 use crate::process::{Member, Process};
 use crate::site::Site;
 use crate::start::Plan;
@@ -76,7 +76,7 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
         listen,
         instance: compose::instance(cluster, &site.host_name),
         reader: Identity::Mirror,
-        accept_loss: options.accept_loss,
+        past: Past { accept_loss: options.accept_loss, after_another: options.nats_url.is_some() },
         patience: Some(READY),
         metrics,
     };

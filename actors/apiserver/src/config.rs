@@ -25,6 +25,8 @@ pub struct Config {
     pub client_ca: String,
     /// Requests that may be worked on at a time; more are answered 429.
     pub max_in_flight: usize,
+    /// Whether gateways of an earlier apiserver may still be there, with a read lease of it.
+    pub after_another: bool,
     /// Whether to go on, in a new epoch, if the event stream shows that the log has lost events.
     pub accept_loss: bool,
     /// Options of the log.

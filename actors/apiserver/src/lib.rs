@@ -16,6 +16,7 @@ mod index;
 pub mod integrators;
 mod pipeline;
 mod plan;
+mod read_lease;
 pub mod readiness;
 mod replay;
 mod requests;
@@ -47,6 +48,7 @@ pub(crate) fn test_config() -> Config {
         tokens: std::sync::Arc::new(token::tests::keys()),
         client_ca: String::new(),
         max_in_flight: 64,
+        after_another: false,
         accept_loss: false,
         log: cox_log::Options::default(),
     }

@@ -27,7 +27,7 @@ pub(crate) fn reply(ctx: &Context<'_>, log: &Log, outcome: &Outcome) -> Result<A
         Some(value) => cox_objects::json::bytes(&value).into(),
         None => ctx.current().map(|o| o.bytes().clone()).ok_or_else(|| gone(ctx))?,
     };
-    Ok(ApiReply { code: outcome.code, revision: outcome.last, body, warnings: Vec::new(), retry_after: None })
+    Ok(ApiReply { code: outcome.code, revision: outcome.last, seen: 0, body, warnings: Vec::new(), retry_after: None })
 }
 
 fn body(ctx: &Context<'_>, events: &[Event]) -> Result<Option<Value>, Status> {

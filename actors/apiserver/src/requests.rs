@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cox_bus::{ApiReply, ApiRequest, Bus, Identity, Incoming, trace};
 use cox_kit::Scope;
 use cox_kit::supervise::StartError;
-use cox_objects::{Position, Status, Trigger};
+use cox_objects::{Revision, Status, Trigger};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,9 +16,10 @@ use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
 use crate::execute::Executor;
+use crate::read_lease::ReadLease;
 
 /// Serves until the scope is cancelled; then finishes what it has begun.
-pub(crate) async fn serve(bus: Bus, executor: Executor, scope: Scope) -> Result<(), StartError> {
+pub(crate) async fn serve(bus: Bus, executor: Executor, lease: ReadLease, scope: Scope) -> Result<(), StartError> {
     let mut questions = bus.serve_api().await?;
     let permits = Arc::new(Semaphore::new(executor.config.max_in_flight));
     // Tasks of one request each: aborted if this actor fails, waited for when it stops.
@@ -34,7 +35,7 @@ pub(crate) async fn serve(bus: Bus, executor: Executor, scope: Scope) -> Result<
             }
             question = questions.next() => match question {
                 None => return Err("the bus connection is closed".into()),
-                Some(question) => drop(working.spawn(answer(question, executor.clone(), permits.clone()))),
+                Some(question) => drop(working.spawn(answer(question, executor.clone(), lease.clone(), permits.clone()))),
             },
         }
     }
@@ -42,16 +43,22 @@ pub(crate) async fn serve(bus: Bus, executor: Executor, scope: Scope) -> Result<
     Ok(())
 }
 
-fn answer(question: Incoming, executor: Executor, permits: Arc<Semaphore>) -> BoxFuture<'static, ()> {
+/// What the answer tells nobody may see less of at a gateway with the read lease.
+fn answer(question: Incoming, executor: Executor, lease: ReadLease, permits: Arc<Semaphore>) -> BoxFuture<'static, ()> {
     match question {
-        Incoming::Head { reply, .. } => {
-            let log = &executor.stored.log;
-            let head = Position { epoch: log.epoch(), revision: log.head() };
-            async move { reply.answer(&head).await }.boxed()
+        Incoming::Head { from, lease: wanted, reply } => async move {
+            let head = lease.head(&from, reply.connection(), wanted).await;
+            reply.answer(&head).await;
         }
+        .boxed(),
         Incoming::Api { from, request, reply } => {
             let permit = permits.try_acquire_owned().ok();
-            async move { reply.answer(&one(&executor, permit, &from, &request).await).await }.boxed()
+            async move {
+                let answer = one(&executor, permit, &from, &request).await;
+                lease.settle(reply.connection(), answer.seen).await;
+                reply.answer(&answer).await;
+            }
+            .boxed()
         }
         Incoming::Batch { from, requests, reply } => async move {
             let each = requests.into_iter().map(|request| {
@@ -65,6 +72,8 @@ fn answer(question: Incoming, executor: Executor, permits: Arc<Semaphore>) -> Bo
                 }
             });
             let answers: Vec<ApiReply> = join_all(each).await;
+            let seen = answers.iter().map(|answer| answer.seen).max().unwrap_or_default();
+            lease.settle(reply.connection(), seen).await;
             reply.answer(&answers).await;
         }
         .boxed(),
@@ -83,10 +92,19 @@ async fn one(
         return ApiReply::error(&status);
     };
     let span = trace::under(span(from, request), request.traceparent.as_deref());
-    let reply = executor.handle(from, request).instrument(span.clone()).await;
+    let mut reply = executor.handle(from, request).instrument(span.clone()).await;
+    reply.seen = seen(executor, &reply);
     span.record("code", reply.code);
     span.record("revision", reply.revision);
     reply
+}
+
+/// The newest revision that an answer may tell of: its own, else all that there was when it was decided.
+fn seen(executor: &Executor, reply: &ApiReply) -> Revision {
+    match reply.revision {
+        0 => executor.stored.log.head(),
+        own => own,
+    }
 }
 
 /// The span of a request. What a timer brings about and belongs to no trace (Leases, heartbeats) begins one at the level of debugging only:

@@ -15,6 +15,7 @@ use crate::bootstrap::{self, BootstrapError};
 use crate::config::Config;
 use crate::execute::Executor;
 use crate::index::{Indexes, Shared};
+use crate::read_lease::ReadLease;
 use crate::source::LogSource;
 use crate::state::stored::Stored;
 use crate::{checkpoint, expiry, figures, integrators, readiness, requests};
@@ -95,7 +96,8 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     };
     let requests = {
         let (bus, executor) = (deps.bus.clone(), executor.clone());
-        worker("requests", move |scope| requests::serve(bus.clone(), executor.clone(), scope))
+        let lease = ReadLease::new(bus.clone(), log.clone(), executor.config.after_another);
+        worker("requests", move |scope| requests::serve(bus.clone(), executor.clone(), lease.clone(), scope))
     };
     let expiry = {
         let executor = executor.clone();

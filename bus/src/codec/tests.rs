@@ -56,7 +56,7 @@ proptest! {
 #[test]
 fn a_body_goes_out_as_it_is() {
     let body = Bytes::from(vec![b'x'; 100_000]);
-    let reply = ApiReply { code: 200, revision: 9, body, warnings: vec![], retry_after: None };
+    let reply = ApiReply { code: 200, revision: 9, seen: 0, body, warnings: vec![], retry_after: None };
     let bytes = encode(&reply).unwrap();
     assert!(bytes.len() < 100_100, "a body is binary, not an array of numbers: {} bytes", bytes.len());
 }

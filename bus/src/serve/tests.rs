@@ -54,7 +54,8 @@ fn only_a_gateway_acts_for_others() {
 
 #[test]
 fn an_answer_that_is_too_long_keeps_its_outcome() {
-    let reply = ApiReply { code: 200, revision: 7, body: vec![b' '; 100].into(), warnings: vec![], retry_after: None };
+    let reply =
+        ApiReply { code: 200, revision: 7, seen: 0, body: vec![b' '; 100].into(), warnings: vec![], retry_after: None };
     let short = reply.shortened();
     assert_eq!((short.code, short.revision), (200, 7));
     assert!(String::from_utf8_lossy(&short.body).contains("\"Success\""));

@@ -39,13 +39,14 @@ pub fn permissions(subjects: &Subjects, identity: &Identity) -> Permissions {
         Identity::Apiserver => {
             p.publish.extend([subjects.events_all(), subjects.head(), "$JS.API.CONSUMER.>".to_owned()]);
             p.publish.extend(STREAM.iter().map(|verb| format!("$JS.API.STREAM.{verb}.{}", subjects.stream())));
-            p.publish.push(subjects.integrator_gaps());
+            p.publish.extend([subjects.integrator_gaps(), subjects.lease_wildcard()]);
             p.subscribe.extend([subjects.api_wildcard(), subjects.read_wildcard(), subjects.integrator_reads()]);
         }
         Identity::Gateway => {
             p.publish.extend(TO_NODE.iter().map(|what| subjects.node_wildcard(what)));
             // Its health endpoints name the part that is not well; the question changes nothing.
             p.publish.push(subjects.ctl_of_all("ready"));
+            p.subscribe.push(subjects.lease_wildcard());
         }
         Identity::Controllers => {
             let each = CONTROLLERS.iter().map(|name| subjects.api_of(&Identity::Controller((*name).to_owned())));

@@ -75,9 +75,10 @@ async fn our_account_works_in_another_servers_configuration() {
     let deadline = Instant::now() + LONG;
     let answering = async {
         match serving.next().await {
-            Some(cox_bus::Incoming::Head { from, reply }) => {
+            Some(cox_bus::Incoming::Head { from, lease: false, reply }) => {
                 assert_eq!(from, Identity::Scheduler);
-                reply.answer(&cox_objects::Position { epoch: cox_objects::Epoch(1), revision: 2 }).await;
+                let position = cox_objects::Position { epoch: cox_objects::Epoch(1), revision: 2 };
+                reply.answer(&cox_bus::Head { position, lease: false }).await;
             }
             other => panic!("{other:?}"),
         }

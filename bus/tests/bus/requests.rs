@@ -16,7 +16,14 @@ use crate::harness::{Cluster, LONG, request, until, within};
 type Seen = Arc<Mutex<HashMap<RequestId, (Identity, u32)>>>;
 
 fn ok(id: RequestId) -> ApiReply {
-    ApiReply { code: 201, revision: id.0 as u64, body: id.to_string().into(), warnings: vec![], retry_after: None }
+    ApiReply {
+        code: 201,
+        revision: id.0 as u64,
+        seen: 0,
+        body: id.to_string().into(),
+        warnings: vec![],
+        retry_after: None,
+    }
 }
 
 /// An apiserver that answers with the request's id.
@@ -44,7 +51,8 @@ async fn serve(cluster: &Cluster) -> (Seen, JoinSet<()>) {
                     reply.answer(&requests.into_iter().map(answer).collect()).await;
                 }
                 Incoming::Head { reply, .. } => {
-                    reply.answer(&Position { epoch: Epoch(5), revision: 77 }).await;
+                    let position = Position { epoch: Epoch(5), revision: 77 };
+                    reply.answer(&cox_bus::Head { position, lease: false }).await;
                 }
             }
         }

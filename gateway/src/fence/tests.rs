@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use cox_bus::{ApiReply, ApiRequest, CallError, StreamError};
 use cox_mirror::Limits;
-use cox_objects::Epoch;
+use cox_objects::{Epoch, Position};
 
 use super::*;
 use crate::backend::Conversation;
@@ -19,12 +19,17 @@ impl Backend for Counting {
         unreachable!("a fence writes nothing")
     }
 
-    fn head(&self, _: Instant) -> BoxFuture<'_, Result<Position, CallError>> {
+    fn head(&self, lease: bool, _: Instant) -> BoxFuture<'_, Result<Head, CallError>> {
         let revision = self.0.fetch_add(1, Ordering::SeqCst) + 1;
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            Ok(Position { epoch: Epoch(1), revision })
+            Ok(Head { position: Position { epoch: Epoch(1), revision }, lease })
         })
+    }
+
+    fn reached<'a>(&'a self, _: &'a Mirror, stands: &'a (dyn Fn(bool) + Sync)) -> BoxFuture<'a, Result<(), CallError>> {
+        stands(true);
+        Box::pin(std::future::pending())
     }
 
     fn open<'a>(&'a self, _: &'a str, _: &'a str, _: Bytes) -> BoxFuture<'a, Result<Conversation, StreamError>> {
@@ -95,4 +100,33 @@ async fn one_who_leaves_does_not_strand_the_others() {
 async fn a_mirror_that_stays_behind_is_a_504() {
     let (fence, _) = fence(0);
     assert_eq!(fence.pass().await.unwrap_err().code, 504);
+}
+
+#[tokio::test]
+async fn with_a_lease_readers_do_not_ask_and_see_what_was_told() {
+    let (fence, backend) = fence(100);
+    let answering = fence.answer();
+    let reading = async {
+        assert_eq!(fence.pass().await.unwrap(), 1);
+        for _ in 0..100 {
+            assert_eq!(fence.pass().await.unwrap(), 1);
+        }
+        fence.told(60);
+        assert_eq!(fence.pass().await.unwrap(), 60);
+        assert_eq!(backend.0.load(Ordering::SeqCst), 1, "one question for all");
+        fence.told(101);
+        assert_eq!(fence.pass().await.unwrap_err().code, 504, "the mirror does not have it");
+    };
+    tokio::select! {
+        _ = answering => unreachable!("it answers for ever"),
+        () = reading => {}
+    }
+}
+
+#[tokio::test]
+async fn without_an_answer_for_the_mirror_there_is_no_lease() {
+    let (fence, backend) = fence(100);
+    fence.pass().await.unwrap();
+    fence.pass().await.unwrap();
+    assert_eq!(backend.0.load(Ordering::SeqCst), 2);
 }

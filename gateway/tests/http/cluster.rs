@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use cox_bus::node::{ExecRequest, Exit, Frame, PortForwardRequest};
-use cox_bus::{ApiReply, ApiRequest, CallError, StreamError, Verb, Why, codec};
+use cox_bus::{ApiReply, ApiRequest, CallError, Head, StreamError, Verb, Why, codec};
 use cox_gateway::backend::{Conversation, Sink, Source};
 use cox_gateway::{Backend, Check, Deps, Pki, Readiness, ServerNames, Serving, start};
 use cox_mirror::{Limits, Mirror};
@@ -104,18 +104,30 @@ impl Backend for Stored {
             let revision = self.put(&object, Change::Added);
             object["metadata"]["resourceVersion"] = revision.to_string().into();
             let body = object.to_string().into();
-            Ok(ApiReply { code: 201, revision, body, warnings: vec!["from the server".into()], retry_after: None })
+            Ok(ApiReply {
+                code: 201,
+                revision,
+                seen: revision,
+                body,
+                warnings: vec!["from the server".into()],
+                retry_after: None,
+            })
         })
     }
 
-    fn head(&self, _: Instant) -> BoxFuture<'_, Result<Position, CallError>> {
+    fn head(&self, _: bool, _: Instant) -> BoxFuture<'_, Result<Head, CallError>> {
         Box::pin(async {
             if self.silent.load(Ordering::SeqCst) {
                 return Err(CallError::SurelyNotDone(Why::NobodyServes("head".to_owned())));
             }
             let Position { epoch, revision } = self.mirror.position();
-            Ok(Position { epoch, revision: revision + self.ahead.load(Ordering::SeqCst) })
+            let position = Position { epoch, revision: revision + self.ahead.load(Ordering::SeqCst) };
+            Ok(Head { position, lease: false })
         })
+    }
+
+    fn reached<'a>(&'a self, _: &'a Mirror, _: &'a (dyn Fn(bool) + Sync)) -> BoxFuture<'a, Result<(), CallError>> {
+        Box::pin(std::future::pending())
     }
 
     fn open<'a>(

@@ -146,6 +146,7 @@ async fn apiserver(nats: &NatsServer, dir: &Path) -> Apiserver {
             tokens: Arc::new(TokenKeys::from_pem(issuer, "k", private.as_bytes(), public.as_bytes()).unwrap()),
             client_ca: String::new(),
             max_in_flight: 256,
+            after_another: false,
             accept_loss: false,
             log: cox_log::Options::default(),
         },

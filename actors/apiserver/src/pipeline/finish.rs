@@ -62,5 +62,5 @@ fn encode(value: &Value) -> Bytes {
 }
 
 fn reply(plan: &Plan, revision: Revision, body: Bytes) -> ApiReply {
-    ApiReply { code: plan.code, revision, body, warnings: plan.warnings.clone(), retry_after: None }
+    ApiReply { code: plan.code, revision, seen: 0, body, warnings: plan.warnings.clone(), retry_after: None }
 }
