@@ -163,7 +163,11 @@ impl ApiServer {
             match what {
                 ApiSubject::Head => {
                     let reply = Responder::new(&self.bus, &message);
-                    match codec::decode::<HeadQuestion>(&message.payload) {
+                    let question = match &*message.payload {
+                        [] => Ok(HeadQuestion::default()),
+                        payload => codec::decode(payload),
+                    };
+                    match question {
                         Ok(HeadQuestion { lease }) => return Some(Incoming::Head { from, lease, reply }),
                         Err(error) => tracing::warn!(%from, %error, "a malformed question for the head"),
                     }

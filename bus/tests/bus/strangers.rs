@@ -290,7 +290,9 @@ async fn an_answer_goes_to_who_asked_and_nowhere_else() {
         loop {
             tokio::select! {
                 asked = api.next() => match asked {
-                    Some(cox_bus::Incoming::Head { reply, .. }) => reply.answer(&position).await,
+                    Some(cox_bus::Incoming::Head { reply, .. }) => {
+                        reply.answer(&cox_bus::Head { position, lease: false }).await;
+                    }
                     Some(_) => {}
                     None => return,
                 },
