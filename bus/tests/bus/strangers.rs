@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
 use cox_bus::server::NatsServer;
-use cox_bus::{Bus, Connect, ConnectError, Identity, Publisher, Secret, follow};
-use cox_objects::{Epoch, Key, Position, Resource};
+use cox_bus::{Bus, Connect, ConnectError, Identity, Secret};
+use cox_objects::{Epoch, Position};
 use futures::StreamExt;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Cluster, LONG, Memory, until, within};
+use crate::harness::{Cluster, LONG, until, within};
 
 /// What a credential may do, in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
