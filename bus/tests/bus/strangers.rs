@@ -311,17 +311,17 @@ async fn an_answer_goes_to_who_asked_and_nowhere_else() {
         "cox.test.inbox.ops.apiserver.0123456789ab.r1",
         "$JS.API.STREAM.PURGE.cox-test-events",
     ];
-    for (name, question) in
-        [("integrator:shop", "cox.test.integrator.integrator:shop.read"), ("node:n1", "cox.test.api.node:n1.head")]
-    {
+    let read = ("integrator:shop", "cox.test.integrator.integrator:shop.read", "{}");
+    let head = ("node:n1", "cox.test.api.node:n1.head", "");
+    for (name, question, payload) in [read, head] {
         let stranger = Stranger::connect(&credentials(&cluster.server, cluster.dir.path(), name)).await;
         let own = format!("cox.test.inbox.{name}.apiserver.0123456789ab.r1");
         let mut answers = stranger.client.subscribe(own.clone()).await.unwrap();
         for reply in foreign {
-            stranger.client.publish_with_reply(question, reply, "{}".into()).await.unwrap();
+            stranger.client.publish_with_reply(question, reply, payload.into()).await.unwrap();
         }
         // One that asks as it should is answered, after all those before it.
-        stranger.client.publish_with_reply(question, own, "{}".into()).await.unwrap();
+        stranger.client.publish_with_reply(question, own, payload.into()).await.unwrap();
         within(answers.next()).await.unwrap();
     }
     observer.round_trip(Instant::now() + LONG).await.unwrap();
