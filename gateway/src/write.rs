@@ -10,7 +10,7 @@ mod body;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cox_bus::{ApiReply, ApiRequest, CallError, PatchType, Verb, WriteOptions};
+use cox_bus::{ApiReply, ApiRequest, PatchType, Verb, WriteOptions};
 use cox_objects::kinds::convert;
 use cox_objects::{FieldError, Path, RequestId, Status};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
@@ -158,30 +158,32 @@ fn delete_options(query: &Query) -> Result<Option<Bytes>, Status> {
 /// Sends a request until its outcome is known or the client's patience ends.
 async fn settle(gateway: &Gateway, mut call: ApiRequest) -> Result<ApiReply, Status> {
     let end = Instant::now() + PATIENCE;
+    // Whether an attempt was perhaps carried out. Only an answer that knows of it settles that: one that this attempt was surely not does not.
+    let mut in_doubt = false;
     loop {
         let left = end.saturating_duration_since(Instant::now()).min(ATTEMPT);
         call.deadline = now_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
-        match gateway.backend.call(&call).await {
+        let why = match gateway.backend.call(&call).await {
+            Ok(reply) if in_doubt && matches!(reply.code, 429 | 503) => format!("attempt refused with {}", reply.code),
             Ok(reply) => {
                 gateway.fence.told(reply.seen.max(reply.revision));
                 return Ok(reply);
             }
+            Err(error) => {
+                in_doubt |= error.perhaps_done();
+                error.to_string()
+            }
+        };
+        if Instant::now() < end {
             // The same id gets the first outcome, so asking again is safe.
-            Err(error) if Instant::now() < end => {
-                tracing::debug!(%error, request = %call.id, "asked again");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            Err(error @ CallError::SurelyNotDone(_)) => {
-                return Err(Status {
-                    retry_after: Some(1),
-                    ..Status::unavailable(format!("the request was not carried out: {error}"))
-                });
-            }
-            Err(CallError::PerhapsDone(why)) => {
-                return Err(Status::timeout(format!(
-                    "Timeout: request did not complete within the allotted timeout: {why}"
-                )));
-            }
+            tracing::debug!(why, request = %call.id, "asked again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        } else if in_doubt {
+            let text = "Timeout: request did not complete within the allotted timeout";
+            return Err(Status::timeout(format!("{text}: {why}")));
+        } else {
+            let status = Status::unavailable(format!("the request was not carried out: {why}"));
+            return Err(Status { retry_after: Some(1), ..status });
         }
     }
 }

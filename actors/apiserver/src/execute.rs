@@ -258,7 +258,10 @@ fn refused(ctx: &Context<'_>, plan: &Plan, error: CommitError) -> Result<(), Sta
             Err(Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}")))
         }
         CommitError::Invalid(what) => Err(Status::bad_request(format!("{what} cannot be stored"))),
-        CommitError::NotWritable(why) => Err(Status::unavailable(format!("the log cannot be written: {why}"))),
+        CommitError::NotWritable(why) => {
+            // Clients try again by themselves when they are told when.
+            Err(Status { retry_after: Some(1), ..Status::unavailable(format!("the log cannot be written: {why}")) })
+        }
         CommitError::Unknown => {
             Err(Status::timeout("the log failed while it wrote: ask again with the same request id"))
         }

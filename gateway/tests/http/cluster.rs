@@ -1,5 +1,6 @@
 //! A gateway before an apiserver that stores what it is given and a node that echoes.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,6 +38,8 @@ pub struct Stored {
     pub ahead: AtomicU64,
     /// Whether the apiserver answers questions for the head.
     pub silent: AtomicBool,
+    /// What it answers next, before it stores anything again.
+    pub next: Mutex<VecDeque<Result<ApiReply, CallError>>>,
 }
 
 impl Cluster {
@@ -51,6 +54,7 @@ impl Cluster {
             calls: Mutex::default(),
             ahead: AtomicU64::default(),
             silent: AtomicBool::default(),
+            next: Mutex::default(),
         });
         let deps = Deps {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -94,6 +98,9 @@ impl Backend for Stored {
     fn call<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiReply, CallError>> {
         self.calls.lock().push(request.clone());
         Box::pin(async move {
+            if let Some(next) = self.next.lock().pop_front() {
+                return next;
+            }
             let Ok(mut object) = serde_json::from_slice::<Value>(&request.body) else {
                 return Ok(ApiReply::error(&Status::bad_request("no JSON")));
             };

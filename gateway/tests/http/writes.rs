@@ -3,6 +3,9 @@
 use crate::client::As;
 use crate::cluster::Cluster;
 
+use cox_bus::{ApiReply, CallError, Why};
+use cox_objects::Status;
+
 const PATH: &str = "/api/v1/namespaces/a/configmaps";
 
 #[tokio::test]
@@ -67,4 +70,25 @@ async fn delete_options_of_the_query_are_sent_on() {
     let call = cluster.state.calls.lock().first().cloned().unwrap();
     let options: serde_json::Value = serde_json::from_slice(&call.options.delete_options.unwrap()).unwrap();
     assert_eq!(options, serde_json::json!({"dryRun": ["All"], "gracePeriodSeconds": 0, "propagationPolicy": "Orphan"}));
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_settle_what_was_perhaps_done_before() {
+    let cluster = Cluster::start().await;
+    let refusal = |status| Ok(ApiReply::error(&status));
+    cluster.state.next.lock().extend([
+        Err(CallError::SurelyNotDone(Why::NotConnected)),
+        Err(CallError::PerhapsDone(Why::TimedOut)),
+        refusal(Status::unavailable("the log cannot be written")),
+        refusal(Status::too_many_requests("later", 1)),
+    ]);
+    let body = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"}}"#;
+    // It is asked for until somebody knows.
+    assert_eq!(cluster.send(As::Admin, "POST", PATH, &[], body).await.code, 201);
+    let calls = std::mem::take(&mut *cluster.state.calls.lock());
+    assert_eq!(calls.len(), 5);
+    assert!(calls.iter().all(|call| call.id == calls[0].id), "always with the same id");
+    // Where nothing was in doubt the client decides whether to come again.
+    cluster.state.next.lock().push_back(refusal(Status::unavailable("the log cannot be written")));
+    assert_eq!(cluster.send(As::Admin, "POST", PATH, &[], body).await.code, 503);
 }

@@ -1,5 +1,7 @@
-//! Free space on the disk, asked now and then, so that the log stops before the disk is full.
+//! Whether the disk has space, asked now and then so that the log stops before it is full, and whether it takes anything at all.
 
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,20 @@ impl Space {
         }
         self.enough.clone()
     }
+}
+
+/// Writes a little to the disk and takes it away again: whether a log that failed there could be opened.
+pub(crate) fn takes_writes(folder: &Path) -> Result<(), String> {
+    let file = folder.join("probe");
+    let written = File::create(&file).and_then(|mut file| {
+        file.write_all(&[0; 4096])?;
+        file.sync_all()
+    });
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => written,
+    }
+    .map_err(|error| format!("the disk cannot be written: {error}"))
 }
 
 fn enough(free: u64, reserve: u64) -> Result<(), String> {

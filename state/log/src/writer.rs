@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::db::Db;
 use crate::format::{self, Family};
 use crate::handle::Store;
-use crate::space::Space;
+use crate::space::{self, Space};
 use crate::stage::{Base, Stage};
 use crate::{Arbiter, CommitError, Committed, LogError, Outcome, Transaction, open};
 
@@ -20,6 +20,8 @@ use crate::{Arbiter, CommitError, Committed, LogError, Outcome, Transaction, ope
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How often outcomes that are too old are dropped, in milliseconds of the transactions' own time.
 const DROP_OUTCOMES: u64 = 60_000;
+/// A clock that goes back by so much was set: transactions may wait a little on their way here.
+const SET_BACK: Duration = Duration::from_secs(10);
 /// How long readers have to let go of a database that is to be opened again.
 const LET_GO: Duration = Duration::from_secs(10);
 
@@ -46,6 +48,8 @@ pub(crate) struct Writer {
     /// Whether the disk had too little space when it was last looked at.
     short: bool,
     outcomes_dropped: u64,
+    /// The time of the newest transaction, in milliseconds since the Unix epoch.
+    clock: u64,
     /// A failed write: why, and the requests of which it is not known whether they were done.
     failed: Option<Failed>,
 }
@@ -82,7 +86,7 @@ impl Writer {
     pub(crate) fn new(store: Arc<Store>, arbiter: Box<dyn Arbiter>) -> Self {
         let head = *store.head.borrow();
         let space = Space::new(store.options.reserve);
-        Writer { store, arbiter, head, space, short: false, outcomes_dropped: 0, failed: None }
+        Writer { store, arbiter, head, space, short: false, outcomes_dropped: 0, clock: 0, failed: None }
     }
 
     /// Brings the arbiter to what is committed.
@@ -174,6 +178,8 @@ impl Writer {
                 answers.push((answer, decided, _permit));
             }
         }
+        tell_of_clock(self.clock, newest);
+        self.clock = newest;
         let began = Instant::now();
         let written = if stage.events().is_empty() { Ok(()) } else { write(&db, &stage, self.drop_before(newest)) };
         match written {
@@ -239,8 +245,8 @@ impl Writer {
     fn recover(&mut self) {
         let Some(failed) = &mut self.failed else { return };
         failed.retry = Instant::now() + TRY_AGAIN;
-        // Without space it would not open, and then there were no reads either.
-        if let Err(why) = self.space.check(&self.store.dir) {
+        // On a disk that takes nothing it would not open, and then there were no reads either.
+        if let Err(why) = self.space.check(&self.store.dir).and_then(|()| space::takes_writes(&self.store.dir)) {
             failed.why = why;
             return;
         }
@@ -290,6 +296,14 @@ fn close(store: &Store) -> Result<(), String> {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
+    }
+}
+
+/// Says that the clock was set back. Nothing depends on it: the order of events is that of revisions.
+fn tell_of_clock(before: u64, now: u64) {
+    let back = Duration::from_millis(before.saturating_sub(now));
+    if back >= SET_BACK && now > 0 {
+        tracing::warn!("the clock went back by {} s: times in the log go back too, revisions do not", back.as_secs());
     }
 }
 

@@ -19,3 +19,13 @@ fn the_answer_is_kept_for_a_while() {
     space.asked = None;
     assert_eq!(space.check(Path::new("/does/not/exist")), Ok(()), "not knowing is no reason to stop");
 }
+
+#[test]
+fn a_probe_tells_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    takes_writes(dir.path()).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let refused = takes_writes(&dir.path().join("gone")).unwrap_err();
+    assert!(refused.starts_with("the disk cannot be written: "), "{refused}");
+    assert!(takes_writes(Path::new("/proc")).is_err());
+}
