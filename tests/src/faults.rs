@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod client;
+pub mod disk;
 pub mod follow;
 pub mod history;
 pub mod linear;
@@ -14,6 +15,7 @@ pub mod run;
 
 pub use check::{Evidence, Record, Summary};
 pub use client::Door;
+pub use disk::Disk;
 pub use history::{Act, Operation, Outcome, Seen};
 pub use load::Load;
 pub use run::Run;

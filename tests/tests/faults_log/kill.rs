@@ -5,17 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use cox_tests::Cluster;
 use cox_tests::faults::{self, Run};
-use cox_tests::wait::{Look, until_async};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+
+use crate::writes;
 
 const WRITERS: usize = 16;
 /// After how many kills everything is checked and a new run begins: its records are kept in memory.
 const EPISODE: u64 = 25;
 /// How long a start may take on the slowest machine that runs this; the long form tells how long they took.
 const START: Duration = Duration::from_secs(30);
-/// How long the writers may take to get on.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_it_loses_nothing() -> Result<()> {
@@ -58,16 +57,6 @@ async fn killed_at_any_moment_it_loses_nothing() -> Result<()> {
         distribution(&mut starts)
     );
     Ok(())
-}
-
-/// Waits until so many more writes are acknowledged.
-async fn writes(run: &Run, more: u64) -> Result<()> {
-    let goal = run.load.acknowledged() + more;
-    until_async("writes go on", PATIENCE, || async {
-        let count = run.load.acknowledged();
-        Ok(Look::at(count >= goal, || format!("{count} of {goal}")))
-    })
-    .await
 }
 
 /// Starts the server again; how long that took.
