@@ -1,7 +1,7 @@
 //! A node in trouble: its agent killed, cut off from the bus, with a container runtime that hangs. Pods run on, what is told afterwards is
 //! right, nothing is started twice, and nothing is left.
 //!
-//! `COX_FAULTS=long` cuts the node off for five minutes and kills its agent fifty times.
+//! `COX_FAULTS=long` cuts the node off for five minutes and kills its agent ninety times.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use cox_tests::faults::{long, rounds};
 use cox_tests::process::Process;
 use cox_tests::wait::{Look, until};
 use cox_tests::{Cluster, Node, image, machine};
@@ -20,11 +21,6 @@ use relay::Relay;
 mod relay;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Whether the long form was asked for.
-fn long() -> bool {
-    std::env::var_os("COX_FAULTS").is_some_and(|form| form == "long")
-}
 
 /// A cluster whose kubelet is a process of its own, and sees the bus through a relay.
 struct Rig {
@@ -197,9 +193,8 @@ fn a_kubelet_that_is_killed_at_any_moment_starts_nothing_twice_and_leaves_nothin
         Ok(if pods { Look::NotYet(format!("{traces:#?}")) } else { Look::Done(traces) })
     })?;
 
-    let rounds = if long() { 50 } else { 2 };
-    for round in 0..rounds {
-        let (more, wait) = (1 + round % 4, Duration::from_millis(u64::try_from(round * 23 % 120)?));
+    for round in 0..rounds(2, 30) {
+        let (more, wait) = (1 + usize::try_from(round % 4)?, Duration::from_millis(round * 23 % 120));
         rig.scale(more)?;
         // Somewhere on the way.
         std::thread::sleep(wait);
