@@ -100,7 +100,7 @@ async fn follow(mut line: Line, last: String) -> Result<Vec<String>> {
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = text.drain(..=end).collect();
             let event: Value = serde_json::from_slice(&line)?;
-            ensure!(event["type"] == "ADDED", "{event}");
+            ensure!(event.get("type") == Some(&"ADDED".into()), "{event}");
             names.push(event.pointer("/object/metadata/name").and_then(Value::as_str).context("a name")?.to_owned());
         }
         if names.last() == Some(&last) {
