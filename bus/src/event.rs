@@ -7,6 +7,7 @@ use async_nats::{HeaderMap, HeaderValue, Message};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use cox_objects::at::time_text;
 use cox_objects::{Cause, Change, Event, Key, Object, Position, RequestId, Revision, Trigger};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -262,12 +263,6 @@ fn change(text: &str) -> Option<Change> {
         "deleted" => Change::Deleted,
         _ => return None,
     })
-}
-
-/// RFC 3339 with milliseconds; a time that no calendar holds is the epoch's.
-fn time_text(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
-    format!("{time:.3}")
 }
 
 fn time(text: &str) -> Option<u64> {

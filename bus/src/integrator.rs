@@ -11,6 +11,7 @@ use cox_objects::{Event, Key, Resource, Revision};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Skipped;
 use crate::event::{self, Outgoing};
 use crate::seal::{SealError, SealingKey};
 use crate::{Identity, Subjects};
@@ -151,6 +152,9 @@ pub struct Page {
     pub events: Vec<Value>,
     /// Where to go on; none at the end.
     pub next: Option<Revision>,
+    /// Where events of the page may be missing, since the past of their objects is not kept that long.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
     /// Why there is no answer: the range is no longer kept, or the program may not read any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -31,10 +31,12 @@ pub use follower::{Followed, Follower, follow};
 pub use head::Head;
 pub use identity::{CONTROLLERS, Identity, UnknownIdentity};
 pub use publisher::Publisher;
-pub use replay::{PastQuery, history, oldest, past, past_object, position_at, range, range_of, serve_reads, snapshot};
+pub use replay::{
+    PastQuery, history, oldest, past, past_object, position_at, range, range_of, serve_reads, snapshot, what_is_kept,
+};
 pub use request::{CallError, Why, now_ms};
 pub use seal::SealingKey;
 pub use serve::{ApiServer, Heard, Incoming, Listener, Reply, Responder};
-pub use source::EventSource;
+pub use source::{EventSource, Skipped};
 pub use stream::{Acceptor, Duplex, Offer, SinkHalf, SourceHalf, StreamError};
 pub use subject::Subjects;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, Malformed};
 use crate::event::place;
 use crate::seal::{self, SealError, SealingKey};
-use crate::{Bus, Duplex, StreamError};
+use crate::{Bus, Duplex, Skipped, StreamError};
 
 mod moment;
 mod past;
@@ -46,6 +46,9 @@ enum Question {
         /// Only the events of this resource; of all, if none.
         #[serde(default)]
         resource: Option<Resource>,
+        /// Whether events may be missing; the answer says which.
+        #[serde(default)]
+        holes: bool,
     },
     Past(PastQuery),
     /// An object as it was.
@@ -69,6 +72,14 @@ enum Question {
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     position: Position,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<Skipped>,
+}
+
+impl Head {
+    fn at(position: Position) -> Self {
+        Head { position, skipped: Vec::new() }
+    }
 }
 
 /// An object of a snapshot.
@@ -148,7 +159,7 @@ pub struct Snapshot {
 /// # Errors
 /// If it does not answer or refuses.
 pub async fn snapshot(bus: &Bus) -> Result<Snapshot, ReadError> {
-    let (stream, position) = open(bus, "snapshot", &Question::Snapshot).await?;
+    let (stream, Head { position, .. }) = open(bus, "snapshot", &Question::Snapshot).await?;
     Ok(Snapshot { stream, bus: bus.clone(), position })
 }
 
@@ -174,6 +185,7 @@ impl Snapshot {
 pub struct Range {
     stream: Duplex,
     bus: Bus,
+    skipped: Vec<Skipped>,
 }
 
 /// Asks the apiserver for the events from one revision to another, both included; those past the head are left out.
@@ -181,7 +193,7 @@ pub struct Range {
 /// # Errors
 /// If it does not answer, or refuses: `Refused` with 410 if `from` is no longer kept.
 pub async fn range(bus: &Bus, from: Revision, to: Revision) -> Result<Range, ReadError> {
-    events(bus, Question::Range { from, to, resource: None }).await
+    events(bus, Question::Range { from, to, resource: None, holes: false }).await
 }
 
 /// The same of one resource only: its revisions have holes, but none of its events is missing.
@@ -189,7 +201,20 @@ pub async fn range(bus: &Bus, from: Revision, to: Revision) -> Result<Range, Rea
 /// # Errors
 /// As [`range`].
 pub async fn range_of(bus: &Bus, resource: &Resource, from: Revision, to: Revision) -> Result<Range, ReadError> {
-    events(bus, Question::Range { from, to, resource: Some(resource.clone()) }).await
+    events(bus, Question::Range { from, to, resource: Some(resource.clone()), holes: false }).await
+}
+
+/// The same, of one resource or of all, as far as it is kept: [`Range::skipped`] says where events are missing.
+///
+/// # Errors
+/// If the apiserver does not answer.
+pub async fn what_is_kept(
+    bus: &Bus,
+    resource: Option<&Resource>,
+    from: Revision,
+    to: Revision,
+) -> Result<Range, ReadError> {
+    events(bus, Question::Range { from, to, resource: resource.cloned(), holes: true }).await
 }
 
 /// The events of one object from one revision to another, both included, over all its lives; those that are no longer kept are left out.
@@ -201,11 +226,16 @@ pub async fn history(bus: &Bus, key: &Key, from: Revision, to: Revision) -> Resu
 }
 
 async fn events(bus: &Bus, question: Question) -> Result<Range, ReadError> {
-    let (stream, _) = open(bus, "range", &question).await?;
-    Ok(Range { stream, bus: bus.clone() })
+    let (stream, Head { skipped, .. }) = open(bus, "range", &question).await?;
+    Ok(Range { stream, bus: bus.clone(), skipped })
 }
 
 impl Range {
+    /// Where events are missing, because the past is not kept that long.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
     /// The next events, in order; none at the end.
     ///
     /// # Errors
@@ -218,14 +248,14 @@ impl Range {
     }
 }
 
-async fn open(bus: &Bus, what: &str, question: &Question) -> Result<(Duplex, Position), ReadError> {
+async fn open(bus: &Bus, what: &str, question: &Question) -> Result<(Duplex, Head), ReadError> {
     let hello = codec::encode(question).map_err(|_| ReadError::Nothing)?;
     // The connection's own identity: what it may read does not depend on under whom it writes.
     let subject = bus.subjects().read(&bus.link.owner, what);
     let mut stream = bus.open(subject, hello.into()).await?;
     let head = stream.recv().await?.ok_or(ReadError::Nothing)?;
-    let Head { position } = codec::decode(&head)?;
-    Ok((stream, position))
+    let head = codec::decode(&head)?;
+    Ok((stream, head))
 }
 
 fn internal(error: impl std::fmt::Display) -> Status {

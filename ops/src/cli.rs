@@ -11,11 +11,13 @@ mod backup;
 mod bench;
 mod integrator;
 mod past;
+mod retention;
 
 pub use backup::{Backup, Restore, Verify};
 pub use bench::{Bench, Operation};
 pub use integrator::{Integrator, IntegratorAction, NewIntegrator};
 pub use past::{Form, Get, History};
+pub use retention::Past;
 
 /// Coxswain: a container orchestrator that speaks the Kubernetes API. Every change is an event in one log, every component an actor on one bus.
 #[derive(Parser)]
@@ -128,6 +130,9 @@ pub struct Up {
     /// Leave a component out, to run it elsewhere with `cox component`; may be given many times.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub without: Vec<Part>,
+    /// What of the past is kept.
+    #[command(flatten)]
+    pub past: Past,
     /// This machine as a node.
     #[command(flatten)]
     pub machine: Machine,
@@ -222,6 +227,9 @@ pub struct Component {
     /// Go on, in a new epoch, with a log that has lost events which others have seen: its disk went back in time.
     #[arg(long)]
     pub accept_loss: bool,
+    /// What of the past is kept.
+    #[command(flatten)]
+    pub past: Past,
     /// This machine as a node.
     #[command(flatten)]
     pub machine: Machine,

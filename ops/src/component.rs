@@ -48,7 +48,7 @@ async fn start(options: &Component, process: &mut Process) -> Result<String> {
         parts: options.names.clone(),
         // Never the name of the instance inside `cox up`: both would hold one Lease.
         instance: format!("{}_{}", site.host_name, uuid::Uuid::new_v4()),
-        past: Past { accept_loss: options.accept_loss, after_another: true },
+        past: Past { retention: options.past.retention(), accept_loss: options.accept_loss, after_another: true },
         // Whoever has one file only follows under the component's own identity.
         reader: match reader {
             Some(reader) if own.is_some() => identity(*reader, &site.host_name),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use cox_apiserver::compaction::Policy;
 use cox_apiserver::{Apiserver, TokenKeys};
 use cox_bus::{Bus, Connect, Identity, SealingKey};
 use cox_gateway::Pki;
@@ -88,8 +89,10 @@ impl Network {
 }
 
 /// What an apiserver is to make of what was before it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Past {
+    /// How long it keeps what was.
+    pub retention: cox_log::Retention,
     /// Whether to go on, in a new epoch, if the log has lost events.
     pub accept_loss: bool,
     /// Whether gateways may be there that an earlier one has spoken to.
@@ -128,6 +131,7 @@ pub async fn apiserver(
             max_in_flight: 2048,
             after_another: past.after_another,
             accept_loss: past.accept_loss,
+            retention: Policy { retention: past.retention, ..Policy::default() },
             log: cox_log::Options::default(),
         },
         metrics: metrics.clone(),

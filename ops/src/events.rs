@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cox_bus::replay::ReadError;
-use cox_bus::{Bus, Followed, StreamError, range};
+use cox_bus::{Bus, Followed, StreamError, what_is_kept};
 use cox_objects::{Event, Revision};
 use tokio::time::Instant;
 
@@ -89,7 +89,8 @@ async fn read(bus: &Bus, from: Revision, to: Revision, out: &Printer) -> Result<
     if from > to {
         return Ok(());
     }
-    let mut range = range(bus, from, to).await?;
+    let mut range = what_is_kept(bus, None, from, to).await?;
+    range.skipped().iter().for_each(|skipped| out.say(&skipped.to_string()));
     while let Some(events) = range.next().await? {
         for event in &events {
             out.event(event)?;

@@ -1,12 +1,12 @@
 //! `cox log`: what happened to objects, why, and what each change changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cox_bus::replay::{Range, ReadError};
-use cox_bus::{Bus, StreamError, now_ms};
+use cox_bus::{Bus, Skipped, StreamError, now_ms};
 use cox_objects::{Change, Event, Key, Kind, Moment, Object, Position, Resource, Revision, kinds};
 use tokio::time::Instant;
 
@@ -84,12 +84,18 @@ async fn print(bus: &Bus, options: &History, scope: &Scope) -> Result<()> {
     let mut versions = Versions { bus: bus.clone(), known: HashMap::new() };
     let mut next = from;
     let mut printed = false;
+    let mut size = PAGE;
+    let mut told = Told::default();
     while next <= head.revision {
         let last = match scope {
             Scope::Object(_) => head.revision,
-            _ => head.revision.min(next.saturating_add(PAGE - 1)),
+            _ => head.revision.min(next.saturating_add(size - 1)),
         };
-        for event in page(bus, scope, next, last).await.map_err(explain)? {
+        let (events, skipped) = page(bus, scope, next, last).await.map_err(explain)?;
+        told.tell(&skipped);
+        // Between two epochs, and where little is kept, many revisions hold nothing.
+        size = if events.is_empty() { size.saturating_mul(2) } else { PAGE };
+        for event in events {
             if scope.covers(&event.key) {
                 let before = if options.diff { Some(versions.before(&event).await.map_err(explain)?) } else { None };
                 output::print(&out.event(&event, before.as_ref()))?;
@@ -119,26 +125,39 @@ async fn start(bus: &Bus, options: &History, scope: &Scope, head: Revision) -> R
         },
         None => None,
     };
-    let oldest = cox_bus::oldest(bus).await.map_err(explain)?.revision;
     match (scope, since) {
-        (Scope::All { .. }, None) => Ok(oldest.max(head.saturating_sub(LAST) + 1)),
-        // An object's own events may be kept from before the oldest from which none is missing.
-        (Scope::Object(_), _) => Ok(0),
-        _ => Ok(oldest),
+        (Scope::All { .. }, None) => Ok(head.saturating_sub(LAST) + 1),
+        _ => Ok(1),
     }
 }
 
-async fn page(bus: &Bus, scope: &Scope, from: Revision, to: Revision) -> Result<Vec<Event>, ReadError> {
+async fn page(bus: &Bus, scope: &Scope, from: Revision, to: Revision) -> Result<(Vec<Event>, Vec<Skipped>), ReadError> {
     let mut range: Range = match scope {
         Scope::Object(key) => cox_bus::history(bus, key, from, to).await?,
-        Scope::Kind { resource, .. } => cox_bus::range_of(bus, resource, from, to).await?,
-        Scope::All { .. } => cox_bus::range(bus, from, to).await?,
+        Scope::Kind { resource, .. } => cox_bus::what_is_kept(bus, Some(resource), from, to).await?,
+        Scope::All { .. } => cox_bus::what_is_kept(bus, None, from, to).await?,
     };
     let mut events = Vec::new();
     while let Some(chunk) = range.next().await? {
         events.extend(chunk);
     }
-    Ok(events)
+    Ok((events, range.skipped().to_vec()))
+}
+
+/// What was said of events that are missing: once of each resource.
+#[derive(Default)]
+struct Told(HashSet<Option<Resource>>);
+
+impl Told {
+    /// To standard error, so that lines stay events.
+    fn tell(&mut self, skipped: &[Skipped]) {
+        for Skipped { resource, to, .. } in skipped {
+            if self.0.insert(resource.clone()) {
+                let whose = resource.as_ref().map_or_else(|| "objects".to_owned(), Resource::to_string);
+                eprintln!("cox: of {whose} only the newest events up to revision {to} are kept");
+            }
+        }
+    }
 }
 
 fn explain(error: ReadError) -> anyhow::Error {

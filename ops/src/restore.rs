@@ -2,55 +2,22 @@
 
 use std::fs;
 use std::path::Path;
-use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use cox_log::{LEAP, Log, Options, Until};
-use jiff::{SignedDuration, Timestamp};
+use cox_objects::{At, Moment};
+use jiff::Timestamp;
 
 use crate::backup::{KEPT, LOG, Manifest};
 use crate::cli::Restore;
 use crate::folder::{self, Fresh};
 use crate::{output, verify};
 
-/// A revision, or a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// A revision.
-    Revision(u64),
-    /// A point in time.
-    Time(Timestamp),
-    /// So long before now.
-    Ago(SignedDuration),
-}
-
-impl FromStr for Moment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(revision) = text.parse() {
-            return Ok(Moment::Revision(revision));
-        }
-        if let Ok(time) = text.parse() {
-            return Ok(Moment::Time(time));
-        }
-        match text.parse::<SignedDuration>() {
-            Ok(ago) if ago.is_positive() => Ok(Moment::Ago(ago)),
-            _ => Err("give a revision, a time as 2027-01-31T08:00:00Z, or how long ago as 90m or 1h".to_owned()),
-        }
-    }
-}
-
-impl Moment {
-    /// Until where a log has to be kept to be as it was then.
-    fn until(self, now: Timestamp) -> Result<Until> {
-        let time = match self {
-            Moment::Revision(revision) => return Ok(Until::Revision(revision)),
-            Moment::Time(time) => time,
-            Moment::Ago(ago) => now.checked_sub(ago).context("that is too long ago")?,
-        };
-        // Before 1970 there was nothing.
-        Ok(Until::Time(u64::try_from(time.as_millisecond()).unwrap_or(0)))
+/// Until where a log has to be kept to be as it was then, by a clock that shows `now` in milliseconds since the Unix epoch.
+fn until(at: At, now: u64) -> Until {
+    match at.moment(now) {
+        Moment::Revision(revision) => Until::Revision(revision),
+        Moment::Time(time) => Until::Time(time),
     }
 }
 
@@ -73,7 +40,7 @@ pub fn run(options: &Restore) -> Result<()> {
     }
     let head = match to {
         None => report.head,
-        Some(moment) => cox_log::cut(fresh.path(), &Options::default(), moment.until(Timestamp::now())?)?,
+        Some(at) => cox_log::cut(fresh.path(), &Options::default(), until(*at, cox_bus::now_ms()))?,
     };
     let base = report.head + leap(&manifest, Timestamp::now());
     Log::begin_epoch(fresh.path(), &Options::default(), base)?;
@@ -117,19 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_a_revision_or_a_time() {
-        let now: Timestamp = "2027-01-31T08:00:00Z".parse().unwrap();
-        let until = |text: &str| text.parse::<Moment>().map(|moment| moment.until(now).unwrap());
-        let hour = 3_600_000;
-        let millis = now.as_millisecond() as u64;
-        assert_eq!(until("17"), Ok(Until::Revision(17)));
-        assert_eq!(until("2027-01-31T08:00:00Z"), Ok(Until::Time(millis)));
-        assert_eq!(until("2027-01-31T09:00:00+02:00"), Ok(Until::Time(millis - hour)));
-        assert_eq!(until("1h"), Ok(Until::Time(millis - hour)));
-        assert_eq!(until("90m"), Ok(Until::Time(millis - hour * 3 / 2)));
-        assert_eq!(until("1960-01-01T00:00:00Z"), Ok(Until::Time(0)));
-        for wrong in ["", "-1", "-1h", "yesterday", "1.5"] {
-            assert!(until(wrong).is_err(), "{wrong}");
-        }
+    fn a_point_in_the_past_is_a_revision_or_a_time() {
+        let (hour, now) = (3_600_000, 1_800_000_000_000);
+        let until = |text: &str| until(text.parse().unwrap(), now);
+        assert_eq!(until("17"), Until::Revision(17));
+        assert_eq!(until("2027-01-15T08:00:00Z"), Until::Time(now));
+        assert_eq!(until("2027-01-15T09:00:00+02:00"), Until::Time(now - hour));
+        assert_eq!(until("90m"), Until::Time(now - hour * 3 / 2));
+        assert_eq!(until("1960-01-01T00:00:00Z"), Until::Time(0));
     }
 }

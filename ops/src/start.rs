@@ -77,7 +77,7 @@ impl Plan<'_> {
         let Plan { site, transport, .. } = self;
         let (network, kinds) = (&site.network, site.kinds.clone());
         let mut apiserver =
-            compose::apiserver(transport, &self.metrics, &site.cluster, network, kinds, self.past).await?;
+            compose::apiserver(transport, &self.metrics, &site.cluster, network, kinds, self.past.clone()).await?;
         let scope = apiserver.running().scope().clone();
         process.add(Member::Apiserver(apiserver));
         let bus = transport.connect(&Identity::Apiserver).await?;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use cox_apiserver::compaction::{self, Keeps};
 use cox_apiserver::readiness::QUESTION;
 use cox_bus::{Bus, CallError, Identity, Why};
 use cox_gateway::Check;
@@ -15,6 +16,7 @@ use crate::cli::Status;
 use crate::control::{TREE, Told};
 use crate::{control, operator, output, ready};
 
+mod kept;
 mod render;
 
 /// How long a component may take to answer.
@@ -32,6 +34,8 @@ struct Report {
     head: Result<Position, String>,
     /// What the apiserver says that is wrong with the log and its stream.
     faults: Vec<Check>,
+    /// What is kept of the log; none if the apiserver does not say.
+    log: Option<Keeps>,
     answers: Vec<Answer>,
 }
 
@@ -62,13 +66,15 @@ async fn ask(bus: &Bus, dir: &Path) -> Result<Report> {
     // Whether it answers at all shows below.
     let mut faults = told.as_ref().map(ready::of_apiserver).unwrap_or_default();
     faults.retain(|check| check.fault.is_some());
+    let subject = bus.subjects().ctl(&Identity::Apiserver, compaction::QUESTION);
+    let log = async { bus.request_json::<_, compaction::Answer>(&subject, &(), deadline).await.ok()?.ok() };
     let asked = components(dir)?.into_iter().map(|identity| async move {
         let subject = bus.subjects().ctl(&identity, TREE);
         let told = bus.request_json::<_, Told>(&subject, &(), deadline).await;
         Answer { identity, told: told.map_err(|error| why(&error)) }
     });
-    let answers = futures::future::join_all(asked).await;
-    Ok(Report { cluster: bus.subjects().cluster().to_owned(), head, faults, answers })
+    let (log, answers) = futures::future::join(log, futures::future::join_all(asked)).await;
+    Ok(Report { cluster: bus.subjects().cluster().to_owned(), head, faults, log, answers })
 }
 
 /// A question changes nothing, so whether it was carried out is of no interest.
@@ -140,6 +146,7 @@ impl Report {
             "revision": head.ok().map(|head| head.revision),
             "error": head.err(),
             "faults": self.faults.iter().map(told).collect::<Vec<_>>(),
+            "log": self.log,
             "components": components,
         })
     }

@@ -76,7 +76,11 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
         listen,
         instance: compose::instance(cluster, &site.host_name),
         reader: Identity::Mirror,
-        past: Past { accept_loss: options.accept_loss, after_another: options.nats_url.is_some() },
+        past: Past {
+            retention: options.past.retention(),
+            accept_loss: options.accept_loss,
+            after_another: options.nats_url.is_some(),
+        },
         patience: Some(READY),
         metrics,
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
+use crate::compaction::Policy;
 use crate::token::TokenKeys;
 
 /// The settings of an apiserver; validated by whoever makes them.
@@ -29,6 +30,8 @@ pub struct Config {
     pub after_another: bool,
     /// Whether to go on, in a new epoch, if the event stream shows that the log has lost events.
     pub accept_loss: bool,
+    /// How long the past of objects is kept.
+    pub retention: Policy,
     /// Options of the log.
     pub log: cox_log::Options,
 }

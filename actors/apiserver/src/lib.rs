@@ -7,6 +7,7 @@
 mod admission;
 mod bootstrap;
 pub mod checkpoint;
+pub mod compaction;
 mod config;
 mod context;
 mod execute;
@@ -50,6 +51,7 @@ pub(crate) fn test_config() -> Config {
         max_in_flight: 64,
         after_another: false,
         accept_loss: false,
+        retention: compaction::Policy::default(),
         log: cox_log::Options::default(),
     }
 }

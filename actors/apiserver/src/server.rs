@@ -18,7 +18,7 @@ use crate::index::{Indexes, Shared};
 use crate::read_lease::ReadLease;
 use crate::source::LogSource;
 use crate::state::stored::Stored;
-use crate::{checkpoint, expiry, figures, integrators, readiness, requests};
+use crate::{checkpoint, compaction, expiry, figures, integrators, readiness, requests};
 
 /// What an apiserver is made of.
 pub struct Deps {
@@ -73,6 +73,7 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     let log = open(&deps, &shared).await?;
     let published = Arc::new(AtomicU64::new(0));
     figures::show(&deps.metrics, &log, published.clone());
+    let (kept, policy) = (figures::Kept::new(&deps.metrics), deps.config.retention.clone());
     let stored = Stored { log: log.clone(), shared };
     let executor = Executor { stored, kinds: deps.kinds, config: Arc::new(deps.config) };
     bootstrap::run(&executor).await?;
@@ -113,11 +114,17 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
         let (bus, log, dir) = (deps.bus.clone(), log.clone(), deps.data_dir);
         worker("checkpoint", move |scope| checkpoint::serve(bus.clone(), log.clone(), dir.clone(), scope))
     };
+    let compaction = {
+        let (bus, log) = (deps.bus.clone(), log.clone());
+        worker("compaction", move |scope| {
+            compaction::serve(bus.clone(), log.clone(), policy.clone(), kept.clone(), scope)
+        })
+    };
     let readiness = {
         let (bus, log) = (deps.bus, log.clone());
         worker("readiness", move |scope| readiness::serve(bus.clone(), log.clone(), published.clone(), scope))
     };
-    let children = vec![publisher, reads, requests, expiry, integrators, checkpoint, readiness];
+    let children = vec![publisher, reads, requests, expiry, integrators, checkpoint, compaction, readiness];
     let running = Running::start(scope, children).await?;
     Ok(Apiserver { running, log })
 }

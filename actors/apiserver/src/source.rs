@@ -1,6 +1,6 @@
 //! The log as the bus publishes and serves it.
 
-use cox_bus::source::{EventSource, Objects, SourceError};
+use cox_bus::source::{EventSource, Objects, Skipped, SourceError};
 use cox_log::Log;
 use cox_objects::{Epoch, Event, Key, Position, Resource, Revision};
 use tokio::sync::watch;
@@ -19,6 +19,18 @@ impl EventSource for LogSource {
 
     fn oldest(&self) -> Revision {
         self.0.dense_from()
+    }
+
+    fn begin(&self) -> Revision {
+        1
+    }
+
+    fn whole_from(&self, resource: &Resource) -> Revision {
+        self.0.floors().whole_from(resource)
+    }
+
+    fn skipped(&self) -> Vec<Skipped> {
+        skipped(&self.0)
     }
 
     fn read(&self, from: Revision, max_bytes: usize) -> Result<Vec<Event>, SourceError> {
@@ -49,4 +61,13 @@ impl EventSource for LogSource {
     fn history(&self, key: &Key) -> Result<Vec<Revision>, SourceError> {
         Ok(self.0.history(key)?)
     }
+}
+
+/// Where a log misses events.
+pub(crate) fn skipped(log: &Log) -> Vec<Skipped> {
+    let floors = log.floors();
+    let of_all = Skipped { resource: None, from: 1, to: floors.kept.all };
+    let own =
+        floors.kept.own.iter().map(|(resource, to)| Skipped { resource: Some(resource.clone()), from: 1, to: *to });
+    std::iter::once(of_all).chain(own).filter(|skipped| skipped.to > 0).collect()
 }

@@ -12,9 +12,11 @@ use crate::source::{EventSource, SourceError};
 /// If the log cannot be read.
 pub(super) fn find<S: EventSource>(source: &S, time: u64) -> Result<Option<Revision>, SourceError> {
     let head = *source.head().borrow();
-    last_until(source.oldest()..=head, time, |revision| match source.read(revision, 1)?.first() {
-        Some(event) if event.revision() == revision => Ok(event.time),
-        _ => Err(format!("revision {revision} is missing").into()),
+    // Where events are missing the next one counts: between the two nothing changed that can still be read.
+    last_until(source.begin()..=head, time, |revision| match source.read(revision, 1)?.first() {
+        Some(event) => Ok(event.time),
+        // A new epoch has begun, and nothing has happened yet.
+        None => Ok(u64::MAX),
     })
 }
 

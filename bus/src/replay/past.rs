@@ -3,7 +3,7 @@
 use cox_objects::{Key, Object, Position, Resource};
 use serde::{Deserialize, Serialize};
 
-use super::{Question, ReadError, WireObject, open};
+use super::{Head, Question, ReadError, WireObject, open};
 use crate::{Bus, Duplex, codec};
 
 /// Which objects, and as of when.
@@ -42,7 +42,7 @@ pub struct Past {
 /// # Errors
 /// If it does not answer, or refuses: `Refused` with 410 if that position is no longer kept.
 pub async fn past(bus: &Bus, query: PastQuery) -> Result<Past, ReadError> {
-    let (stream, position) = open(bus, "past", &Question::Past(query)).await?;
+    let (stream, Head { position, .. }) = open(bus, "past", &Question::Past(query)).await?;
     Ok(Past { stream, bus: bus.clone(), position, remaining: 0 })
 }
 
@@ -51,7 +51,7 @@ pub async fn past(bus: &Bus, query: PastQuery) -> Result<Past, ReadError> {
 /// # Errors
 /// As [`past`].
 pub async fn past_object(bus: &Bus, at: Position, key: &Key) -> Result<Option<Object>, ReadError> {
-    let (stream, position) = open(bus, "past", &Question::Object { at, key: key.clone() }).await?;
+    let (stream, Head { position, .. }) = open(bus, "past", &Question::Object { at, key: key.clone() }).await?;
     let mut found = Past { stream, bus: bus.clone(), position, remaining: 0 };
     let mut object = None;
     while let Some(objects) = found.next().await? {
@@ -66,7 +66,7 @@ pub async fn past_object(bus: &Bus, at: Position, key: &Key) -> Result<Option<Ob
 /// # Errors
 /// If it does not answer, or refuses: `Refused` with 410 if no event from before that time is kept.
 pub async fn position_at(bus: &Bus, time: u64) -> Result<Position, ReadError> {
-    Ok(open(bus, "past", &Question::Moment(time)).await?.1)
+    Ok(open(bus, "past", &Question::Moment(time)).await?.1.position)
 }
 
 /// Asks the apiserver from which position on no event is missing; one past the head if there is no event.
@@ -74,7 +74,7 @@ pub async fn position_at(bus: &Bus, time: u64) -> Result<Position, ReadError> {
 /// # Errors
 /// If it does not answer.
 pub async fn oldest(bus: &Bus) -> Result<Position, ReadError> {
-    Ok(open(bus, "past", &Question::Oldest).await?.1)
+    Ok(open(bus, "past", &Question::Oldest).await?.1.position)
 }
 
 impl Past {

@@ -15,7 +15,7 @@ use super::past::Part;
 use super::{Head, PastQuery, Question, WireEvent, WireObject, internal, moment};
 use crate::seal::SealingKey;
 use crate::source::{EventSource, SourceError};
-use crate::{Bus, CallError, Offer, codec};
+use crate::{Bus, CallError, Offer, Skipped, codec};
 
 /// About how many bytes go in one message.
 const CHUNK: usize = 256 << 10;
@@ -50,7 +50,9 @@ pub async fn serve_reads<S: EventSource>(
 fn kept<S: EventSource>(source: &S, question: &Question) -> Result<(), Status> {
     let (wanted, oldest) = match question {
         Question::Snapshot | Question::History { .. } | Question::Moment(_) | Question::Oldest => return Ok(()),
-        Question::Range { from, .. } => (*from, source.oldest()),
+        Question::Range { holes: true, .. } => return Ok(()),
+        Question::Range { from, resource: None, .. } => (*from, source.oldest()),
+        Question::Range { from, resource: Some(resource), .. } => (*from, source.whole_from(resource)),
         Question::Past(PastQuery { at, resource, .. }) | Question::Object { at, key: Key { resource, .. } } => {
             if at.epoch != source.epoch() {
                 return Err(Status::expired(format!("{at} is of another epoch, this one is {}", source.epoch())));
@@ -85,8 +87,9 @@ async fn serve<S: EventSource>(offer: Offer, source: Arc<S>, sealing: SealingKey
     let (sender, mut chunks) = mpsc::channel::<Bytes>(2);
     let reader: JoinHandle<Result<(), SourceError>> = tokio::task::spawn_blocking(move || match question {
         Question::Snapshot => read_snapshot(&*source, &sealing, &sender),
-        Question::Range { from, to, resource } => {
-            read_range(&*source, &sealing, &sender, (from, to), resource.as_ref())
+        Question::Range { from, to, resource, holes } => {
+            let skipped = if holes { missing(&*source, resource.as_ref(), (from, to)) } else { Vec::new() };
+            read_range(&*source, &sealing, &sender, (from, to), resource.as_ref(), skipped)
         }
         Question::Past(query) => read_past(&*source, &sealing, &sender, &query),
         Question::Object { at, key } => read_object(&*source, &sealing, &sender, at, &key),
@@ -128,7 +131,7 @@ async fn serve_moment<S: EventSource>(offer: Offer, source: Arc<S>, time: u64) {
 }
 
 async fn serve_position(offer: Offer, position: Position) {
-    let head = match codec::encode(&Head { position }) {
+    let head = match codec::encode(&Head::at(position)) {
         Ok(head) => head,
         Err(error) => return offer.refuse(internal(error)),
     };
@@ -148,7 +151,7 @@ fn hand<T: Serialize>(sender: &Sender, chunk: &T) -> Result<bool, SourceError> {
 
 fn read_snapshot<S: EventSource>(source: &S, sealing: &SealingKey, sender: &Sender) -> Result<(), SourceError> {
     let (position, mut objects) = source.snapshot()?;
-    hand(sender, &Head { position })?;
+    hand(sender, &Head::at(position))?;
     send_objects(&mut objects, position, sealing, sender, |chunk| chunk).map(drop)
 }
 
@@ -160,7 +163,7 @@ fn read_past<S: EventSource>(
 ) -> Result<(), SourceError> {
     let PastQuery { at, resource, namespace, after, limit } = query;
     let mut objects = source.past(at.revision, resource, namespace, after.as_deref())?;
-    hand(sender, &Head { position: *at })?;
+    hand(sender, &Head::at(*at))?;
     if *limit == 0 {
         return send_objects(&mut objects, *at, sealing, sender, Part::Objects).map(drop);
     }
@@ -196,26 +199,45 @@ fn send_objects<M: Serialize>(
     if chunk.is_empty() { Ok(true) } else { hand(sender, &part(chunk)) }
 }
 
-/// Sends the events of a range, and checks that none is missing; of one resource only, if one is given.
+/// Where events of a range are missing; of one resource only, if one is given.
+fn missing<S: EventSource>(source: &S, resource: Option<&Resource>, (from, to): (Revision, Revision)) -> Vec<Skipped> {
+    let skipped = source.skipped();
+    let named = resource.is_some() && skipped.iter().any(|skipped| skipped.resource.as_ref() == resource);
+    let asked_for = |skipped: &Skipped| match (resource, &skipped.resource) {
+        (None, _) => true,
+        (Some(resource), Some(of)) => of == resource,
+        (Some(_), None) => !named,
+    };
+    skipped.into_iter().filter(asked_for).filter_map(|skipped| skipped.within(from, to)).collect()
+}
+
+/// Sends the events of a range, and checks that none is missing where none may be; of one resource only, if one is given.
 fn read_range<S: EventSource>(
     source: &S,
     sealing: &SealingKey,
     sender: &Sender,
     (from, to): (Revision, Revision),
     resource: Option<&Resource>,
+    skipped: Vec<Skipped>,
 ) -> Result<(), SourceError> {
     let head = *source.head().borrow();
-    hand(sender, &Head { position: Position { epoch: source.epoch(), revision: head } })?;
+    // Asked before anything is read, since it moves on: whoever was let in below it knows of holes.
+    let oldest = source.oldest();
+    hand(sender, &Head { position: Position { epoch: source.epoch(), revision: head }, skipped: skipped.clone() })?;
     let (mut next, last) = (from, to.min(head));
     while next <= last {
         let events = source.read(next, CHUNK)?;
+        let untold = |now: &Skipped| !skipped.iter().any(|told| told.resource == now.resource && told.to >= now.to);
+        if missing(source, resource, (next, last)).iter().any(untold) {
+            return Err(format!("revision {next} was let go of while it was read").into());
+        }
         let mut chunk = Vec::with_capacity(events.len());
         let (begun, mut bytes) = (next, 0);
         for event in events.iter().take_while(|e| e.revision() <= last) {
-            if event.revision() != next {
+            if event.revision() != next && event.revision() > oldest {
                 return Err(format!("revision {next} is missing").into());
             }
-            next += 1;
+            next = event.revision() + 1;
             if resource.is_some_and(|resource| event.key.resource != *resource) {
                 continue;
             }
@@ -228,7 +250,8 @@ fn read_range<S: EventSource>(
             chunk.push(event);
         }
         if next == begun {
-            return Err(format!("revision {next} is missing").into());
+            // The others up to the last were dropped, or never used.
+            return if last < oldest { Ok(()) } else { Err(format!("revision {next} is missing").into()) };
         }
         if !chunk.is_empty() && !hand(sender, &chunk)? {
             return Ok(());
@@ -249,13 +272,16 @@ fn read_object<S: EventSource>(
     if at.revision > head {
         return Err(format!("revision {} is not there yet, the newest is {head}", at.revision).into());
     }
-    hand(sender, &Head { position: at })?;
+    hand(sender, &Head::at(at))?;
     let newest = source.history(key)?.into_iter().rfind(|revision| *revision <= at.revision);
-    let Some(event) = newest.map(|revision| source.read(revision, 1)).transpose()?.and_then(|e| e.into_iter().next())
-    else {
-        return Ok(());
-    };
-    if event.change != Change::Deleted && event.key == *key {
+    let Some(revision) = newest else { return Ok(()) };
+    let event = source.read(revision, 1)?.into_iter().next();
+    if source.past_from(&key.resource, at.revision)? > at.revision {
+        return Err(format!("revision {} was let go of while it was read", at.revision).into());
+    }
+    // Another one if it was a deletion that was dropped meanwhile.
+    let Some(event) = event.filter(|event| event.revision() == revision) else { return Ok(()) };
+    if event.change != Change::Deleted {
         hand(sender, &Part::Objects(vec![WireObject::of(key, &event.object, at, sealing)?]))?;
     }
     Ok(())
@@ -270,7 +296,7 @@ fn read_history<S: EventSource>(
     (from, to): (Revision, Revision),
 ) -> Result<(), SourceError> {
     let head = *source.head().borrow();
-    hand(sender, &Head { position: Position { epoch: source.epoch(), revision: head } })?;
+    hand(sender, &Head::at(Position { epoch: source.epoch(), revision: head }))?;
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     for revision in source.history(key)?.into_iter().filter(|revision| (from..=to.min(head)).contains(revision)) {
         // One that was compacted meanwhile is left out.

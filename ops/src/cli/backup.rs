@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use cox_objects::At;
 
 use super::DATA_DIR;
-use crate::restore::Moment;
 
 /// Options of `cox backup`.
 #[derive(Args)]
@@ -35,9 +35,9 @@ pub struct Restore {
     /// The backup.
     #[arg(value_name = "DIR")]
     pub backup: PathBuf,
-    /// As it was at this revision or time (2027-01-31T08:00:00Z, or how long ago: 90m, 1h); as it was when the backup was made if not given.
+    /// As it was at this revision or time (2027-01-31T08:00:00Z), or as it was so long ago (90m, 1h, 2d); as it was when the backup was made if not given.
     #[arg(long, value_name = "REV|TIME")]
-    pub to: Option<Moment>,
+    pub to: Option<At>,
     /// Where the new cluster keeps its state: a folder that is empty or not there.
     #[arg(long, value_name = "NEW", env = "COX_DATA_DIR")]
     pub data_dir: PathBuf,

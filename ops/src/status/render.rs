@@ -6,7 +6,7 @@ use std::fmt::Write;
 use cox_bus::Identity;
 use cox_kit::supervise::{Node, State};
 
-use super::{Answer, Report, told};
+use super::{Answer, Report, kept, told};
 
 /// The report; with colours if it goes to a terminal.
 pub(super) fn text(report: &Report, colours: bool) -> String {
@@ -19,6 +19,9 @@ pub(super) fn text(report: &Report, colours: bool) -> String {
     let _ = writeln!(out, "{} {}: {head}", paint.bold("cluster"), report.cluster);
     for fault in &report.faults {
         let _ = writeln!(out, "{} {}", paint.red("✗"), paint.red(&told(fault)));
+    }
+    if let Some(log) = &report.log {
+        let _ = writeln!(out, "{} {}", paint.bold("log"), kept::text(log));
     }
     for answer in &report.answers {
         let Answer { identity, told } = answer;

@@ -4,7 +4,7 @@ use cox_bus::Identity;
 use cox_kit::supervise::{Node, State};
 use cox_objects::{Epoch, Position};
 
-use super::{Answer, Report, render};
+use super::{Answer, Keeps, Report, render};
 use crate::control::Told;
 
 fn node(state: State, restarts: u64, error: Option<&str>) -> Node {
@@ -25,6 +25,7 @@ fn report() -> Report {
         cluster: "c1".into(),
         head: Ok(Position { epoch: Epoch(10), revision: 100 }),
         faults: Vec::new(),
+        log: None,
         answers: vec![
             Answer { identity: Identity::Controllers, told: Ok(told) },
             Answer { identity: Identity::Scheduler, told: Err("is not running".into()) },
@@ -45,6 +46,27 @@ fn a_tree_is_drawn_with_restarts_errors_and_lag() {
                   ✗ scheduler is not running\n";
     assert_eq!(text, wanted);
     assert!(render::text(&report(), true).contains("\x1b[31m"));
+}
+
+#[test]
+fn what_is_kept_of_the_log_is_said() {
+    let log = Keeps {
+        head: Position { epoch: Epoch(10), revision: 100 },
+        dense_from: 80,
+        readable_from: 30,
+        readable_since: Some(1_800_000_000_000),
+        floors: [("events".to_owned(), 79), ("secrets".to_owned(), 0)].into(),
+        keep: vec!["7d".into(), "events=newest".into(), "secrets=forever".into()],
+        disk: 3 << 29,
+        max_disk: Some(2 << 30),
+        daily: Some(86_400),
+    };
+    let report = Report { log: Some(log), ..report() };
+    let wanted = "log 1.5 GiB of 2.0 GiB, about 86400 events a day; readable from revision 30 (2027-01-15T08:00:00.000Z) on, \
+                  events from 79, secrets from 0; no event missing from 80; keeps 7d, events=newest, secrets=forever\n";
+    assert!(render::text(&report, false).contains(wanted), "{}", render::text(&report, false));
+    let json = report.json();
+    assert_eq!((&json["log"]["disk"], &json["log"]["floors"]["events"]), (&(3u64 << 29).into(), &79.into()));
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use cox_objects::{Change, Epoch, Key, Resource, Revision};
+use cox_objects::{Change, Epoch, Key, Revision};
 use rocksdb::WriteBatch;
 
 use crate::db::{Db, damaged};
+use crate::floors::{Floors, Swept};
 use crate::format::{self, Family};
+use crate::retention::TRANSIENT;
 use crate::{LogError, OpenError, Options, lock, open};
 
 /// Until where a log is kept.
@@ -40,10 +42,10 @@ pub enum CutError {
     #[error("the log begins later than that: its first revision is {0}")]
     Before(Revision),
     /// The past of some objects is not kept that long.
-    #[error("the past of {resource} is kept from revision {floor} on, and {wanted} is older")]
+    #[error("the past of {of} is kept from revision {floor} on, and {wanted} is older")]
     Compacted {
         /// Which objects.
-        resource: Resource,
+        of: String,
         /// The oldest revision at which they can be read.
         floor: Revision,
         /// Which was asked for.
@@ -62,20 +64,27 @@ const AT_ONCE: usize = 1000;
 pub fn cut(dir: &Path, options: &Options, until: Until) -> Result<Revision, CutError> {
     let _held = lock::take(dir)?;
     let (db, facts) = open::open(dir, options)?;
-    let head = match until {
+    let wanted = match until {
         Until::Revision(wanted) if wanted > facts.head => return Err(CutError::Future { wanted, head: facts.head }),
-        Until::Revision(wanted) => whole_before(&db, facts.epoch, wanted)?,
+        Until::Revision(wanted) => wanted,
         Until::Time(time) => match first_later(&db, facts.epoch, time)? {
             None => return Ok(facts.head),
-            Some(later) => whole_before(&db, facts.epoch, later.saturating_sub(1))?,
+            Some(later) => later.saturating_sub(1),
         },
     };
-    let Some(head) = head else {
+    let wanted = whole_at(&db, facts.epoch, wanted)?;
+    kept(&db, wanted)?;
+    let Some(head) = db.newest_before(wanted)? else {
         let first = oldest(&db)?;
         return Err(CutError::Before(first));
     };
-    kept(&db, head)?;
-    take_back(&db, head)?;
+    let taken = take_back(&db, head)?;
+    if let Some(missing) = Swept::read(&db, facts.base)?.missing {
+        let missing = (missing + taken).saturating_sub(facts.head - head.max(facts.base));
+        let mut batch = WriteBatch::default();
+        batch.put_cf(db.family(Family::Meta)?, format::META_MISSING, missing.to_be_bytes());
+        db.write(batch).map_err(LogError::from)?;
+    }
     Ok(head)
 }
 
@@ -89,12 +98,13 @@ fn oldest(db: &Db) -> Result<Revision, LogError> {
     }
 }
 
-/// The newest revision up to `revision` that ends a transaction.
-fn whole_before(db: &Db, epoch: Epoch, revision: Revision) -> Result<Option<Revision>, LogError> {
-    let Some(newest) = db.newest_before(revision)? else { return Ok(None) };
+/// The revision, or the one before the transaction that it is in the middle of.
+fn whole_at(db: &Db, epoch: Epoch, revision: Revision) -> Result<Revision, LogError> {
+    let Some(newest) = db.newest_before(revision)? else { return Ok(revision) };
     match db.event(epoch, newest)?.map(|event| event.transaction) {
-        Some((first, last)) if last > newest => db.newest_before(first.saturating_sub(1)),
-        _ => Ok(Some(newest)),
+        // One whose end was dropped is whole all the same.
+        Some((first, last)) if last > revision => Ok(first.saturating_sub(1)),
+        _ => Ok(revision),
     }
 }
 
@@ -110,28 +120,28 @@ fn first_later(db: &Db, epoch: Epoch, time: u64) -> Result<Option<Revision>, Log
     Ok(None)
 }
 
-/// That every resource's past is kept so far back.
+/// That every resource's past is kept so far back, but of what machines write all the time: those objects are as they were, or not there.
 fn kept(db: &Db, wanted: Revision) -> Result<(), CutError> {
-    let prefix = format::meta_floor(&Resource::from(""));
-    for entry in db.walk(Family::Meta, &prefix)? {
-        let (place, value) = entry?;
-        let Some(name) = place.strip_prefix(prefix.as_slice()) else { break };
-        let resource = Resource::from(&*String::from_utf8_lossy(name));
-        let floor = format::parse_u64(&value).ok_or_else(|| damaged("meta", &place))?;
-        if floor > wanted {
-            return Err(CutError::Compacted { resource, floor, wanted });
+    let floors = Floors::read(db, 0)?.kept;
+    let lasting = floors.classes().filter(|(class, _)| !TRANSIENT.contains(class));
+    match lasting.max_by_key(|(_, floor)| *floor).filter(|(_, floor)| *floor > wanted) {
+        None => Ok(()),
+        Some((class, floor)) => {
+            let of = if class.as_str().is_empty() { "objects".to_owned() } else { class.to_string() };
+            Err(CutError::Compacted { of, floor, wanted })
         }
     }
-    Ok(())
 }
 
-/// Takes back everything after `head`: objects first, then their events, then the outcomes.
-fn take_back(db: &Db, head: Revision) -> Result<(), LogError> {
+/// Takes back everything after `head`: objects first, then their events, then the outcomes. Gives how many events there were.
+fn take_back(db: &Db, head: Revision) -> Result<u64, LogError> {
     let (current, history) = (db.family(Family::Current)?, db.family(Family::History)?);
     let mut seen: HashSet<Key> = HashSet::new();
     let mut batch = WriteBatch::default();
+    let mut taken = 0;
     for entry in db.walk(Family::Log, &format::log_key(head + 1))? {
         let (place, record) = entry?;
+        taken += 1;
         let revision = format::parse_u64(&place).ok_or_else(|| damaged("log", &place))?;
         let (key, _) = format::decode_subject(&record)?;
         batch.delete_cf(history, format::history_key(&key, revision));
@@ -154,7 +164,8 @@ fn take_back(db: &Db, head: Revision) -> Result<(), LogError> {
         }
     }
     batch.delete_range_cf(db.family(Family::Log)?, format::log_key(head + 1), format::log_key(Revision::MAX));
-    Ok(db.write(batch)?)
+    db.write(batch)?;
+    Ok(taken)
 }
 
 /// The revision that made an object at a revision; none if it was not there.

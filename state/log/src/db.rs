@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cox_objects::{Change, Epoch, Event, Key, Object, RequestId, Resource, Revision};
+use cox_objects::{Change, Epoch, Event, Key, Object, RequestId, Revision};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction,
@@ -71,6 +71,12 @@ impl Db {
         Ok(number.unwrap_or(0))
     }
 
+    /// Bytes of a family's files.
+    pub(crate) fn size(&self, family: Family) -> Result<u64, LogError> {
+        let size = self.db.property_int_value_cf(self.family(family)?, rocksdb::properties::TOTAL_SST_FILES_SIZE)?;
+        Ok(size.unwrap_or(0))
+    }
+
     /// Whether there is an event of an object at a revision, by the index.
     pub(crate) fn in_history(&self, key: &Key, revision: Revision) -> Result<bool, LogError> {
         Ok(self.get(Family::History, &format::history_key(key, revision))?.is_some())
@@ -98,6 +104,13 @@ impl Db {
         self.db.write_opt(batch, &options)
     }
 
+    /// Writes a batch that may be lost, and that others go before.
+    pub(crate) fn write_in_background(&self, batch: WriteBatch) -> Result<(), rocksdb::Error> {
+        let mut options = WriteOptions::default();
+        options.set_low_pri(true);
+        self.db.write_opt(batch, &options)
+    }
+
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<rocksdb::DBPinnableSlice<'_>>, LogError> {
         Ok(self.db.get_pinned_cf(self.family(family)?, key)?)
     }
@@ -113,11 +126,6 @@ impl Db {
             None => Ok(None),
             Some(value) => format::parse_u64(&value).map(Some).ok_or_else(|| damaged("meta", key)),
         }
-    }
-
-    /// Below this revision a resource's past is not kept.
-    pub(crate) fn floor(&self, resource: &Resource) -> Result<Revision, LogError> {
-        Ok(self.meta_u64(&format::meta_floor(resource))?.unwrap_or(0))
     }
 
     /// The newest revision in `log` that is not past another.
@@ -183,6 +191,40 @@ impl Db {
         let mode = IteratorMode::From(from, Direction::Forward);
         let entries = self.db.iterator_cf_opt(self.family(family)?, ReadOptions::default(), mode);
         Ok(entries.map(|entry| entry.map_err(LogError::from)))
+    }
+
+    /// Walks a family's entries from a key to before another, once: what is read this way does not take the place of what is read often.
+    pub(crate) fn between(
+        &self,
+        family: Family,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<impl Iterator<Item = Result<Entry, LogError>> + '_, LogError> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        options.set_iterate_upper_bound(to);
+        let mode = IteratorMode::From(from, Direction::Forward);
+        let entries = self.db.iterator_cf_opt(self.family(family)?, options, mode);
+        Ok(entries.map(|entry| entry.map_err(LogError::from)))
+    }
+
+    /// The first event from a revision on up to another, and its time.
+    pub(crate) fn first_from(&self, from: Revision, to: Revision) -> Result<Option<(Revision, u64)>, LogError> {
+        let mut cursor = self.cursor(Family::Log)?;
+        cursor.seek(format::log_key(from));
+        cursor.status()?;
+        let Some((place, record)) = cursor.item() else { return Ok(None) };
+        let revision = format::parse_u64(place).ok_or_else(|| damaged("log", place))?;
+        if revision > to { Ok(None) } else { Ok(Some((revision, format::decode_time(record)?))) }
+    }
+
+    /// The revision of an object's event before another.
+    pub(crate) fn before(&self, key: &Key, revision: Revision) -> Result<Option<Revision>, LogError> {
+        let mut cursor = self.cursor(Family::History)?;
+        cursor.seek_for_prev(format::history_key(key, revision.saturating_sub(1)));
+        cursor.status()?;
+        let found = cursor.key().and_then(format::parse_history_key);
+        Ok(found.filter(|(of, _)| of == key).map(|(_, before)| before))
     }
 
     /// A cursor over a family's keys.
@@ -260,6 +302,9 @@ fn database_options(options: &Options) -> rocksdb::Options {
     database
 }
 
+/// So many entries in a row, of which so many are deletions, make RocksDB merge a file.
+const DELETIONS: (usize, usize) = (1024, 512);
+
 fn family_options(cache: &Cache, options: &Options, name: &str) -> rocksdb::Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
@@ -270,6 +315,10 @@ fn family_options(cache: &Cache, options: &Options, name: &str) -> rocksdb::Opti
         table.set_bloom_filter(10.0, false);
     }
     let mut family = rocksdb::Options::default();
+    if name == Family::Log.name() || name == Family::History.name() {
+        // A file of which much was dropped is merged, so that the space comes back.
+        family.add_compact_on_deletion_collector_factory(DELETIONS.0, DELETIONS.1, 0.5);
+    }
     family.set_block_based_table_factory(&table);
     family.set_write_buffer_size(options.write_buffer);
     family.set_compression_type(DBCompressionType::Lz4);

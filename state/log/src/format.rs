@@ -1,6 +1,6 @@
 //! The format on disk: every store key and record is built and parsed here, and nowhere else.
 //!
-//! Format 1. All integers are big-endian; a *path* is `namespace/name`, or `name` of a cluster-scoped object; a resource is `plural.group`.
+//! Format 2. All integers are big-endian; a *path* is `namespace/name`, or `name` of a cluster-scoped object; a resource is `plural.group`.
 //! Neither holds a NUL byte, so that keys of one resource order as Kubernetes' lists do.
 //!
 //! | column family | key | value |
@@ -13,10 +13,14 @@
 //! | | `epoch` | u64, never 0 |
 //! | | `base` | u64: the revision before this epoch's first (0, or past everything that a restored log can have reached) |
 //! | | `dense_from` | u64: from here on no event is missing; absent: from `base` + 1 |
-//! | | `floor/` resource | u64: below it the resource's past is not kept; absent: all is |
+//! | | `floor/` resource | u64: below it the resource's past is not kept; absent: that of the empty name, which stands for all; absent too: all is |
+//! | | `swept/` resource | u64: up to here what the floor lets go of is gone; absent: as with floors |
+//! | | `missing` | u64: how many revisions up to the head have no event; absent: 0 if `base` is, else not known |
 //!
 //! Header and outcome are MessagePack maps with short names; readers skip names that they do not know, and a name that is added later has a
-//! default. An event, its `current` and `history` entries and its request's outcome are written in one batch.
+//! default. An event, its `current` and `history` entries and its request's outcome are written in one batch; it is dropped with its `history`
+//! entry, and both are counted in one batch. Format 1 is the same without the floor of all, `swept/` and `missing`: read as it is, and a log
+//! becomes format 2 with its first floors.
 
 use bytes::Bytes;
 use cox_objects::{Cause, Change, Epoch, Event, Key, Object, Position, RequestId, Resource, Revision, Trigger};
@@ -25,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::Outcome;
 
 /// The newest format that this program reads, and the one that it writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,14 @@ pub const META_BASE: &[u8] = b"base";
 /// The `meta` key of the first revision of the dense window.
 pub const META_DENSE_FROM: &[u8] = b"dense_from";
 
+/// The `meta` key of how many revisions have no event.
+pub const META_MISSING: &[u8] = b"missing";
+
+/// The `meta` key of how far a resource is swept.
+pub fn meta_swept(resource: &Resource) -> Vec<u8> {
+    [b"swept/", resource.as_str().as_bytes()].concat()
+}
+
 /// The `meta` key of a resource's floor.
 pub fn meta_floor(resource: &Resource) -> Vec<u8> {
     [b"floor/", resource.as_str().as_bytes()].concat()
@@ -107,7 +119,7 @@ pub fn parse_current_key(bytes: &[u8]) -> Option<Key> {
 
 /// The revision that makes an object, from its value in `current`.
 pub fn parse_current(value: &[u8]) -> Option<Revision> {
-    // Format 1 has exactly one.
+    // There is exactly one, so far.
     parse_u64(value)
 }
 
@@ -337,9 +349,32 @@ fn change(code: u8) -> Change {
 /// # Errors
 /// If the record is damaged.
 pub fn decode_subject(record: &[u8]) -> Result<(Key, Change), RecordError> {
+    #[derive(Deserialize)]
+    struct Subject<'a> {
+        #[serde(rename = "r", borrow)]
+        resource: std::borrow::Cow<'a, str>,
+        #[serde(rename = "p", borrow)]
+        path: std::borrow::Cow<'a, str>,
+        #[serde(rename = "c")]
+        change: u8,
+    }
     let (header, _) = split(record)?;
-    let header: Header<'_> = rmp_serde::from_slice(header)?;
-    Ok((Key::at(header.resource.as_ref().into(), &header.path), change(header.change)))
+    let subject: Subject<'_> = rmp_serde::from_slice(header)?;
+    Ok((Key::at(subject.resource.as_ref().into(), &subject.path), change(subject.change)))
+}
+
+/// When the event of a record in `log` was, in milliseconds since the Unix epoch.
+///
+/// # Errors
+/// If the record is damaged.
+pub fn decode_time(record: &[u8]) -> Result<u64, RecordError> {
+    #[derive(Deserialize)]
+    struct Timed {
+        #[serde(rename = "t")]
+        time: u64,
+    }
+    let (header, _) = split(record)?;
+    Ok(rmp_serde::from_slice::<Timed>(header)?.time)
 }
 
 /// The object of a record in `log`, and whether the record is of its deletion.

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::db::{Db, Keys};
+use crate::floors::{Floors, Swept};
 use crate::lock::{self, Held};
 use crate::read::{self, Part};
 use crate::recent::Recent;
@@ -24,7 +25,7 @@ pub const LEAP: Revision = 1_000_000_000;
 /// An open log; clones share it. The last one closes it.
 #[derive(Clone)]
 pub struct Log {
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
     /// Stops the writer when the last handle is gone, and waits for it.
     writer: Arc<Stopper>,
 }
@@ -34,8 +35,9 @@ pub(crate) struct Store {
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
     pub(crate) epoch: Epoch,
-    pub(crate) dense_from: Revision,
-    base: Revision,
+    pub(crate) floors: RwLock<Arc<Floors>>,
+    pub(crate) swept: Mutex<Swept>,
+    pub(crate) base: Revision,
     kept: Revision,
     /// None while it is being opened again, and when it is closed.
     pub(crate) db: RwLock<Option<Arc<Db>>>,
@@ -141,10 +143,14 @@ impl Log {
         open::make(dir)?;
         let held = lock::take(dir)?;
         let (db, facts) = open::open(dir, &options)?;
+        let damaged = |error: LogError| OpenError::Damaged { dir: dir.to_owned(), detail: error.to_string() };
+        let floors = Floors::read(&db, facts.dense_from).map_err(damaged)?;
+        let swept = Swept::read(&db, facts.base).map_err(damaged)?;
         let store = Arc::new(Store {
             dir: dir.to_owned(),
             epoch: facts.epoch,
-            dense_from: facts.dense_from,
+            floors: RwLock::new(Arc::new(floors)),
+            swept: Mutex::new(swept),
             base: facts.base,
             kept: facts.kept,
             db: RwLock::new(Some(Arc::new(db))),
@@ -158,7 +164,7 @@ impl Log {
         });
         let (jobs, waiting) = mpsc::channel();
         let mut writer = Writer::new(store.clone(), arbiter);
-        writer.load().map_err(|error| OpenError::Damaged { dir: dir.to_owned(), detail: error.to_string() })?;
+        writer.load().map_err(damaged)?;
         let thread = std::thread::Builder::new().name("cox-log".to_owned()).spawn({
             let store = store.clone();
             move || {
@@ -218,7 +224,7 @@ impl Log {
 
     /// From this revision on all events are there, without gaps.
     pub fn dense_from(&self) -> Revision {
-        self.store.dense_from
+        self.store.floors.read().dense_from
     }
 
     /// Whether transactions are taken, as it changes; the text says why not.
@@ -267,8 +273,7 @@ impl Log {
     /// # Errors
     /// If that revision is not kept any more, or not there yet, or the log cannot be read.
     pub fn get_at(&self, key: &Key, revision: Revision) -> Result<Option<Object>, LogError> {
-        let db = self.at(&key.resource, revision)?;
-        read::get_at(&db, key, revision)
+        self.steady(&key.resource, revision, |db| read::get_at(db, key, revision))
     }
 
     /// Objects of a resource in a namespace (in all, if empty), in key order, after a path (`namespace/name`) if one is given; a limit of 0 is
@@ -299,8 +304,7 @@ impl Log {
         limit: usize,
         revision: Revision,
     ) -> Result<Listed, LogError> {
-        let db = self.at(resource, revision)?;
-        read::list_at(&db, &Part { resource, namespace, after, limit }, revision)
+        self.steady(resource, revision, |db| read::list_at(db, &Part { resource, namespace, after, limit }, revision))
     }
 
     /// The oldest revision from `wanted` on at which a resource's objects can be read as they were.
@@ -310,7 +314,7 @@ impl Log {
     pub fn past_from(&self, resource: &Resource, wanted: Revision) -> Result<Revision, LogError> {
         // Between two epochs there was something once, and it is lost.
         let lost = wanted > self.store.kept && wanted < self.store.base;
-        if lost { Ok(self.store.base) } else { Ok(wanted.max(self.store.db()?.floor(resource)?)) }
+        if lost { Ok(self.store.base) } else { Ok(wanted.max(self.store.floors.read().kept.of(resource))) }
     }
 
     /// The objects of a resource in a namespace (in all, if empty) as they were at a revision, in key order, after a path if one is given. It
@@ -327,6 +331,20 @@ impl Log {
     ) -> Result<Past, LogError> {
         self.at(resource, revision)?;
         Ok(Past::new(self.clone(), resource.clone(), namespace.to_owned(), after.map(str::to_owned), revision))
+    }
+
+    /// Reads what was at a revision. What is dropped while it is read looks like damage; then the floor has passed it, or it was a deletion and is
+    /// not met again.
+    fn steady<T>(
+        &self,
+        resource: &Resource,
+        revision: Revision,
+        read: impl Fn(&Db) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        match read(&*self.at(resource, revision)?) {
+            Err(LogError::Damaged(_)) => read(&*self.at(resource, revision)?),
+            other => other,
+        }
     }
 
     fn at(&self, resource: &Resource, revision: Revision) -> Result<Arc<Db>, LogError> {

@@ -5,15 +5,18 @@
 //!
 //! Guarantees: an answer comes after the sync that made it durable; revisions are dense; a transaction is whole or absent, also after
 //! SIGKILL; a request id is carried out once; one process owns a log. Caveats: objects are opaque JSON here; what a guard means is
-//! the [`Arbiter`]'s business. Absences: no compaction yet; the format has its floors.
+//! the [`Arbiter`]'s business; below its floors the past is not kept (`retention`, `compact`).
 
+pub mod compact;
 pub mod cut;
 pub mod error;
+pub mod floors;
 pub mod format;
 pub mod guard;
 pub mod options;
 pub mod outcome;
 pub mod past;
+pub mod retention;
 pub mod snapshot;
 pub mod stage;
 pub mod transaction;
@@ -28,14 +31,17 @@ mod recent;
 mod space;
 mod writer;
 
+pub use compact::{Step, Usage};
 pub use cut::{CutError, Until, cut};
 pub use error::{CommitError, LogError, OpenError};
+pub use floors::{ByResource, Floors};
 pub use guard::{Arbiter, Guard, LeaseHeld, Refusal, Staged};
 pub use handle::{LEAP, Log};
 pub use options::Options;
 pub use outcome::Outcome;
 pub use past::Past;
 pub use read::Listed;
+pub use retention::{Keep, NoKeep, Retention};
 pub use snapshot::Snapshot;
 pub use transaction::{Committed, Existence, Precondition, Transaction, Write};
 pub use verify::{Report, VerifyError, verify};

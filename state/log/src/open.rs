@@ -8,6 +8,7 @@ use cox_objects::{Epoch, Revision};
 use rocksdb::{ErrorKind, WriteBatch};
 
 use crate::db::Db;
+use crate::floors::Swept;
 use crate::format::{self, FORMAT, Family};
 use crate::{LogError, OpenError, Options};
 
@@ -98,20 +99,20 @@ fn facts(dir: &Path, db: &Db) -> Result<Facts, OpenError> {
     let newest = db.newest_before(Revision::MAX).map_err(unreadable)?.unwrap_or(0);
     let kept = db.newest_before(base).map_err(unreadable)?.unwrap_or(0);
     if newest > 0 {
-        whole(db, Epoch(epoch), newest).map_err(unreadable)?;
+        whole(db, Epoch(epoch), newest, dense_from).map_err(unreadable)?;
     }
     Ok(Facts { epoch: Epoch(epoch), base, kept, head: newest.max(base), dense_from })
 }
 
-/// Checks that the newest transaction is whole and is what its objects are made of.
-fn whole(db: &Db, epoch: Epoch, head: Revision) -> Result<(), LogError> {
+/// Checks that the newest transaction is whole, as far as nothing of it may have been dropped, and is what its objects are made of.
+fn whole(db: &Db, epoch: Epoch, head: Revision, dense_from: Revision) -> Result<(), LogError> {
     let missing = |revision| LogError::Damaged(format!("the event at revision {revision} is missing"));
     let newest = db.event(epoch, head)?.ok_or_else(|| missing(head))?;
     let (first, last) = newest.transaction;
-    if last != head {
+    if last != head && last >= dense_from {
         return Err(LogError::Damaged(format!("the transaction of revisions {first} to {last} is cut off at {head}")));
     }
-    for revision in first..last {
+    for revision in first.max(dense_from)..last {
         db.event(epoch, revision)?.ok_or_else(|| missing(revision))?;
     }
     let gone = newest.change == cox_objects::Change::Deleted;
@@ -128,9 +129,16 @@ fn initialize(db: &Db) -> Result<(), LogError> {
 /// Begins a new epoch of a data directory's log whose first revision is the one after `base`.
 pub(crate) fn begin_epoch(dir: &Path, options: &Options, base: Revision) -> Result<(), OpenError> {
     let (db, facts) = open(dir, options)?;
-    let dense_from = base.max(facts.head) + 1;
-    begin(&db, dense_from - 1, &[(format::META_DENSE_FROM, &dense_from.to_be_bytes())])
-        .map_err(|error| OpenError::Io { dir: dir.to_owned(), source: std::io::Error::other(error.to_string()) })
+    let failed =
+        |error: LogError| OpenError::Io { dir: dir.to_owned(), source: std::io::Error::other(error.to_string()) };
+    let base = base.max(facts.head);
+    let dense_from = (base + 1).to_be_bytes();
+    let mut changed = vec![(format::META_DENSE_FROM, dense_from.as_slice())];
+    // The revisions that are leapt over are missing too.
+    let missing = Swept::read(&db, facts.base).map_err(failed)?.missing;
+    let missing = missing.map(|missing| (missing + base - facts.head).to_be_bytes());
+    changed.extend(missing.iter().map(|missing| (format::META_MISSING, missing.as_slice())));
+    begin(&db, base, &changed).map_err(failed)
 }
 
 fn begin(db: &Db, base: Revision, facts: &[(&[u8], &[u8])]) -> Result<(), LogError> {

@@ -1,7 +1,7 @@
 //! Reads a whole log that nobody has open, and says what is wrong with it first.
 //!
 //! Flow: every event in the order of revisions ([`chain`]), every object's events in their order ([`life`]), every object as it is, every
-//! outcome. Guarantees: nothing is written; memory does not grow with the log; RocksDB checks the sums of what is read.
+//! outcome. Below the dense window events may be missing; how many is counted by whoever drops them. Guarantees: nothing is written; memory does not grow with the log; RocksDB checks the sums of what is read.
 //! Caveats: a tail that is gone with all that knew of it cannot be missed, so whoever knows a head gives it.
 
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::path::Path;
 use cox_objects::{Change, Epoch, Key, Revision};
 
 use crate::db::{Db, damaged};
+use crate::floors::{Floors, Swept};
 use crate::format::{self, Family};
 use crate::{LogError, OpenError, Options, lock, open};
 
@@ -87,6 +88,14 @@ pub enum Wrong {
     /// An outcome is of a transaction that is not there.
     #[error("the outcome of a request is of the transaction {0} to {1}, which is not there")]
     Outcome(Revision, Revision),
+    /// Below the dense window there are fewer, or more, events than were left there.
+    #[error("up to the head {missing} revisions have no event, and {counted} were dropped or never used")]
+    Count {
+        /// How many have none.
+        missing: u64,
+        /// How many should have none.
+        counted: u64,
+    },
     /// Someone knew of newer revisions.
     #[error("the log should go on at least to {0}")]
     Short(Revision),
@@ -181,10 +190,15 @@ impl Reader<'_> {
         let base = self.db.meta_u64(format::META_BASE)?.unwrap_or(0);
         let dense_from = self.db.meta_u64(format::META_DENSE_FROM)?.unwrap_or(base + 1);
         let mut report = self.events(epoch, base, dense_from)?;
+        let missing = report.head - report.events;
+        match Swept::read(self.db, base)?.missing {
+            Some(counted) if counted != missing => return Err(fault(dense_from, Wrong::Count { missing, counted })),
+            _ => {}
+        }
         if report.head < at_least {
             return Err(fault(report.head, Wrong::Short(at_least)));
         }
-        self.histories()?;
+        self.histories(&Floors::read(self.db, dense_from)?)?;
         report.objects = self.objects()?;
         report.outcomes = self.outcomes(dense_from, report.head)?;
         (self.progress)(self.done, self.done);
@@ -222,7 +236,7 @@ impl Reader<'_> {
     }
 
     /// That each entry of `history` has its event, that each object's events follow from each other, and that `current` is what they leave.
-    fn histories(&mut self) -> Result<(), Stop> {
+    fn histories(&mut self, floors: &Floors) -> Result<(), Stop> {
         let mut life: Option<Life> = None;
         for entry in self.db.walk(Family::History, &[])? {
             let (place, _) = entry?;
@@ -233,7 +247,7 @@ impl Reader<'_> {
             }
             if life.as_ref().is_none_or(|life| *life.key() != key) {
                 self.stands(life.take())?;
-                let floor = self.db.floor(&key.resource)?;
+                let floor = floors.kept.of(&key.resource);
                 life = Some(Life::new(key, floor));
             }
             if let Some(life) = &mut life {

@@ -54,11 +54,12 @@ impl FromStr for At {
             // Revision 0 is before everything: nothing was there.
             return text.parse().ok().filter(|revision| *revision > 0).map(At::Revision).ok_or_else(no);
         }
-        if let Some(ago) = milliseconds(text) {
+        if let Some(ago) = duration_ms(text) {
             return Ok(At::Ago(ago));
         }
         let time = text.parse::<Timestamp>().map_err(|_| no())?;
-        u64::try_from(time.as_millisecond()).map(At::Time).map_err(|_| no())
+        // Before 1970 there was nothing, as little as at its beginning.
+        Ok(At::Time(u64::try_from(time.as_millisecond()).unwrap_or(0)))
     }
 }
 
@@ -73,14 +74,14 @@ impl fmt::Display for At {
     }
 }
 
-/// A time in RFC 3339, with milliseconds; the bare number if it is past what the calendar has.
+/// A time in RFC 3339, with milliseconds; the calendar's last one of those past it.
 pub fn time_text(milliseconds: u64) -> String {
     let time = i64::try_from(milliseconds).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(|| milliseconds.to_string(), |time| time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+    format!("{:.3}", time.unwrap_or(Timestamp::MAX))
 }
 
-/// A duration as Go writes them, in whole units: `1h30m`, `10m`, `250ms`; and days.
-fn milliseconds(text: &str) -> Option<u64> {
+/// The milliseconds of a duration as Go writes them, in whole units: `1h30m`, `10m`, `250ms`; and days.
+pub fn duration_ms(text: &str) -> Option<u64> {
     let (mut rest, mut sum) = (text, 0_u64);
     while !rest.is_empty() {
         let (number, unit) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
@@ -116,7 +117,15 @@ mod tests {
         for wrong in ["", "0", "-1", "m", "10x", "1h30", "10 m", "yesterday", "2026-01-31", "2026-13-01T00:00:00Z"] {
             assert_eq!(wrong.parse::<At>(), Err(NoMoment(wrong.to_owned())));
         }
-        assert!("99999999999999999999".parse::<At>().is_err() && "1969-12-31T23:59:59Z".parse::<At>().is_err());
+        assert!("99999999999999999999".parse::<At>().is_err());
+        assert_eq!("1960-01-01T00:00:00Z".parse(), Ok(At::Time(0)), "before 1970 there was nothing");
+    }
+
+    #[test]
+    fn a_time_is_written_as_the_calendar_has_it() {
+        assert_eq!(time_text(1_500), "1970-01-01T00:00:01.500Z");
+        assert_eq!(time_text(u64::MAX), time_text(1 << 60), "what comes after its end is its end");
+        assert!(time_text(u64::MAX).parse::<At>().is_ok());
     }
 
     #[test]

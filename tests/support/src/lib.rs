@@ -148,6 +148,7 @@ async fn apiserver(nats: &NatsServer, dir: &Path) -> Apiserver {
             max_in_flight: 256,
             after_another: false,
             accept_loss: false,
+            retention: Default::default(),
             log: cox_log::Options::default(),
         },
         metrics: Default::default(),

@@ -1,9 +1,11 @@
 //! What an outside program is given of the log: the events of a range that pass its filters, a page at a time.
 
 use cox_bus::integrator::{Filter, Gap, Page, Read, structured};
-use cox_bus::{SealingKey, Subjects};
+use cox_bus::{SealingKey, Skipped, Subjects};
 use cox_log::Log;
 use cox_objects::Revision;
+
+use crate::source::skipped;
 
 /// About how many bytes of objects go in one page.
 const PAGE: usize = 1 << 20;
@@ -14,21 +16,23 @@ const CHUNK: usize = 512 << 10;
 
 /// The answer to a question that has none.
 pub(super) fn refused(why: impl std::fmt::Display) -> Page {
-    Page { events: Vec::new(), next: None, error: Some(why.to_string()) }
+    Page { events: Vec::new(), next: None, skipped: Vec::new(), error: Some(why.to_string()) }
 }
 
 /// The next page of a range. Blocks on the disk.
 pub(super) fn page(log: &Log, subjects: &Subjects, sealing: &SealingKey, filters: &[Filter], asked: Read) -> Page {
-    let oldest = log.dense_from();
-    if asked.from < oldest {
-        return refused(format!("revision {} is no longer kept, the oldest is {oldest}", asked.from));
-    }
+    // Asked before anything is read, since the floors rise.
+    let skipped = skipped(log);
     let to = asked.to.min(log.head());
     let (mut next, mut bytes, mut seen) = (asked.from, 0, 0);
-    let mut page = Page { events: Vec::new(), next: None, error: None };
+    let mut page = Page { events: Vec::new(), next: None, skipped: Vec::new(), error: None };
     while next <= to && bytes < PAGE && seen < LOOKED_THROUGH {
         let events = match log.events(next, to, CHUNK) {
-            Ok(events) if events.is_empty() => return refused(format!("revision {next} is missing")),
+            // What is left of the range was dropped, or never used.
+            Ok(events) if events.is_empty() => {
+                next = to + 1;
+                break;
+            }
             Ok(events) => events,
             Err(error) => return refused(error),
         };
@@ -49,7 +53,18 @@ pub(super) fn page(log: &Log, subjects: &Subjects, sealing: &SealingKey, filters
         }
     }
     page.next = (next <= to).then_some(next);
+    let read = page.next.map_or(to, |next| next - 1);
+    let about = |skipped: &Skipped| filters.iter().any(|filter| concerns(filter, skipped));
+    page.skipped = skipped.into_iter().filter(about).filter_map(|one| one.within(asked.from, read)).collect();
     page
+}
+
+/// Whether a filter may let events pass that are missing. That all others are missing may concern any.
+fn concerns(filter: &Filter, skipped: &Skipped) -> bool {
+    match (&filter.resource, &skipped.resource) {
+        (Some(wanted), Some(of)) => wanted == of,
+        _ => true,
+    }
 }
 
 /// The first revision of a range whose event passes. Blocks on the disk.

@@ -59,7 +59,7 @@ impl Chain {
     /// There are no more: gives how many transactions there are.
     pub(super) fn end(self) -> Result<u64, Fault> {
         match self.before {
-            Some((newest, (first, last))) if last != newest => {
+            Some((newest, (first, last))) if last != newest && last >= self.dense_from => {
                 Err(Fault { revision: newest, what: Wrong::Cut(first, last) })
             }
             _ => Ok(self.transactions),

@@ -121,6 +121,14 @@ impl EventSource for OfLog {
         self.0.dense_from()
     }
 
+    fn begin(&self) -> Revision {
+        1
+    }
+
+    fn whole_from(&self, resource: &Resource) -> Revision {
+        self.0.floors().whole_from(resource)
+    }
+
     fn read(&self, from: Revision, max_bytes: usize) -> Result<Vec<Event>, SourceError> {
         Ok(self.0.events(from, Revision::MAX, max_bytes)?)
     }

@@ -1,0 +1,31 @@
+//! What is kept of the log, in a line.
+
+use cox_apiserver::compaction::Keeps;
+use cox_objects::at::time_text;
+
+/// How much it takes, how far back it can be read, and what is set.
+pub(super) fn text(log: &Keeps) -> String {
+    let mut parts = vec![bytes(log.disk)];
+    if let Some(most) = log.max_disk {
+        parts.push(format!(" of {}", bytes(most)));
+    }
+    if let Some(daily) = log.daily {
+        parts.push(format!(", about {daily} events a day"));
+    }
+    parts.push(format!("; readable from revision {}", log.readable_from));
+    if let Some(since) = log.readable_since {
+        parts.push(format!(" ({})", time_text(since)));
+    }
+    parts.push(" on".to_owned());
+    parts.extend(log.floors.iter().map(|(resource, floor)| format!(", {resource} from {floor}")));
+    parts.push(format!("; no event missing from {}; keeps {}", log.dense_from, log.keep.join(", ")));
+    parts.concat()
+}
+
+fn bytes(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => format!("{:.1} {unit}", bytes as f64 / f64::from(1u32 << shift)),
+        None => format!("{bytes} B"),
+    }
+}

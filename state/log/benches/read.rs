@@ -1,0 +1,96 @@
+//! What reads of a log of 100,000 events cost: an object as it is and as it was, a range, a snapshot's keys, opening; and commits while the past
+//! is let go of.
+
+#![allow(missing_docs, clippy::expect_used, reason = "a benchmark may fail, and criterion's macros make public items")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use cox_log::{Arbiter, Existence, Guard, Keep, Log, Options, Refusal, Retention, Staged, Transaction, Write};
+use cox_objects::{Draft, Event, Key, Object, Resource, Revision};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::json;
+
+/// Objects, each written so many times.
+const OBJECTS: u64 = 10_000;
+const EVENTS: u64 = 100_000;
+
+struct Any;
+impl Arbiter for Any {
+    fn check(&mut self, _: &Guard, _: &dyn Staged) -> Result<(), Refusal> {
+        Ok(())
+    }
+    fn apply(&mut self, _: &Event, _: Option<&Object>) {}
+    fn durable(&mut self, _: Revision) {}
+    fn reset(&mut self, _: &mut dyn Iterator<Item = (Key, Object)>, _: Revision) {}
+}
+
+fn key(n: u64) -> Key {
+    Key::new(Resource::CONFIGMAPS, "default", &format!("c-{}", n % OBJECTS))
+}
+
+fn write(n: u64) -> Write {
+    let key = key(n);
+    let object = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": key.name()},
+                        "data": {"n": n.to_string(), "v": "x".repeat(1024)}});
+    Write::Put { key, draft: Draft::encode(&object).expect("an object"), must: Existence::Any }
+}
+
+fn open(dir: &Path) -> Log {
+    Log::open(dir, Options::default(), Box::new(Any)).expect("a log")
+}
+
+fn fill(runtime: &tokio::runtime::Runtime, log: &Log) {
+    for from in (0..EVENTS).step_by(100) {
+        let changes = (from..from + 100).map(write).collect();
+        runtime.block_on(log.commit(Transaction { changes, time: from, ..Transaction::default() })).expect("a commit");
+    }
+}
+
+fn bench(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut log = open(dir.path());
+    fill(&runtime, &log);
+    let mut n = 0;
+    let mut next = || {
+        n += 7_919;
+        n
+    };
+    criterion.bench_function("get", |b| b.iter(|| log.get(&key(next())).expect("a read")));
+    criterion.bench_function("get at", |b| b.iter(|| log.get_at(&key(next()), EVENTS / 2).expect("a read")));
+    let mut ranges = criterion.benchmark_group("range");
+    ranges.throughput(Throughput::Elements(1_000));
+    ranges.bench_function("1000 events", |b| {
+        b.iter(|| {
+            let from = next() % (EVENTS - 1_000) + 1;
+            log.events(from, from + 999, usize::MAX).expect("a read")
+        });
+    });
+    ranges.finish();
+    criterion.bench_function("snapshot of 10000 keys", |b| b.iter(|| log.snapshot().expect("a snapshot")));
+    criterion.bench_function("open", |b| {
+        b.iter(|| {
+            log.clone().close();
+            log = open(dir.path());
+        });
+    });
+    // Each step is taken anew: what one has swept the next one does not sweep.
+    let policy = Retention { keep: Keep::Newest, window: Duration::ZERO, window_revisions: 100, ..Retention::default() };
+    log.retain(&policy, u64::MAX).expect("floors");
+    criterion.bench_function("sweep of 128 events", |b| {
+        b.iter(|| {
+            if log.sweep(128).expect("a step").done {
+                fill(&runtime, &log);
+                log.retain(&policy, u64::MAX).expect("floors");
+            }
+        });
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
+    targets = bench
+}
+criterion_main!(benches);
