@@ -32,7 +32,7 @@ pub use head::Head;
 pub use identity::{CONTROLLERS, Identity, UnknownIdentity};
 pub use publisher::Publisher;
 pub use replay::{
-    PastQuery, history, oldest, past, past_object, position_at, range, range_of, serve_reads, snapshot, what_is_kept,
+    PastQuery, history, past, past_object, position_at, range, range_of, serve_reads, snapshot, what_is_kept,
 };
 pub use request::{CallError, Why, now_ms};
 pub use seal::SealingKey;

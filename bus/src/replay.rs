@@ -13,7 +13,7 @@ mod moment;
 mod past;
 mod serve;
 
-pub use past::{Past, PastQuery, oldest, past, past_object, position_at};
+pub use past::{Past, PastQuery, past, past_object, position_at};
 pub use serve::serve_reads;
 
 /// Why a read ended early.
@@ -64,8 +64,6 @@ enum Question {
     },
     /// Which position the log had at a time, in milliseconds since the Unix epoch.
     Moment(u64),
-    /// From which position on no event is missing.
-    Oldest,
 }
 
 /// The first message of an answer.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::{Bench, Operation};
 use crate::output;
 
+mod growth;
 mod load;
 mod pods;
 mod report;
@@ -19,7 +20,7 @@ mod watch;
 use report::{Measured, NodeMemory, Report};
 use target::{Connection, Target, succeeded};
 
-/// How long the removal of the namespace is waited for.
+/// How long the removal of the namespace is waited for, and a millisecond for each object that it was filled with.
 const REMOVAL: Duration = Duration::from_secs(60);
 /// How many objects are made at a time.
 const MAKERS: usize = 16;
@@ -44,16 +45,31 @@ pub async fn run(options: Bench) -> Result<()> {
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     // Also after a failure: what was made is removed.
-    let removed = remove(&place, &progress).await;
+    let many = options.objects.iter().copied().max().unwrap_or(0);
+    let removed = remove(&place, &progress, REMOVAL + Duration::from_millis(many)).await;
     progress.finish_and_clear();
-    let (results, node) = outcome?;
-    let report = Report { server: target.server().to_owned(), version, results, node };
-    if options.json {
-        output::line(&serde_json::to_string_pretty(&report)?)?;
-    } else {
-        output::print(&report.table(output::colours(&std::io::stdout())))?;
+    let (server, colours) = (target.server().to_owned(), output::colours(&std::io::stdout()));
+    match outcome? {
+        Outcome::Once(results, node) => {
+            let report = Report { server, version, results, node };
+            match options.json {
+                true => output::line(&serde_json::to_string_pretty(&report)?)?,
+                false => output::print(&report.table(colours))?,
+            }
+        }
+        Outcome::Grown(sizes) if options.json => {
+            let report = json!({"server": server, "version": version, "sizes": sizes});
+            output::line(&serde_json::to_string_pretty(&report)?)?;
+        }
+        Outcome::Grown(sizes) => output::print(&growth::text(sizes, &server, &version, colours))?,
     }
     removed
+}
+
+/// What is printed.
+enum Outcome {
+    Once(Vec<Measured>, Option<NodeMemory>),
+    Grown(Vec<growth::Grown>),
 }
 
 /// Where is measured: a namespace, and another for lists, whose name is longer.
@@ -93,18 +109,26 @@ fn config_map(name: &str, note: u64) -> Value {
     })
 }
 
-async fn measure(
-    options: &Bench,
-    place: &Place<'_>,
-    own: &mut Connection,
-    progress: &ProgressBar,
-) -> Result<(Vec<Measured>, Option<NodeMemory>)> {
+async fn measure(options: &Bench, place: &Place<'_>, own: &mut Connection, progress: &ProgressBar) -> Result<Outcome> {
     progress.set_message("preparing objects");
     prepare(place, own, options.connections.iter().copied().max().unwrap_or(1)).await?;
-    let lists = place.for_lists();
     if options.operations.contains(&Operation::List) {
-        prepare(&lists, own, options.listed).await?;
+        prepare(&place.for_lists(), own, options.listed).await?;
     }
+    if options.objects.is_empty() {
+        let (results, node) = operations(options, place, progress, "made").await?;
+        return Ok(Outcome::Once(results, node));
+    }
+    Ok(Outcome::Grown(growth::measure(options, place, own, progress).await?))
+}
+
+/// Takes the figures of each operation, and the memory of a node that ran pods. The names of objects that it makes begin with `made`.
+async fn operations(
+    options: &Bench,
+    place: &Place<'_>,
+    progress: &ProgressBar,
+    made: &str,
+) -> Result<(Vec<Measured>, Option<NodeMemory>)> {
     let (mut results, mut node) = (Vec::new(), None);
     for operation in &options.operations {
         if *operation == Operation::Pods {
@@ -119,8 +143,8 @@ async fn measure(
             let limits = load::Limits { time: options.time, count: options.count };
             results.push(match operation {
                 Operation::Watch => watch::measure(place, options.watchers, *connections, limits).await?,
-                Operation::List => load::measure(&lists, *operation, *connections, limits).await?,
-                operation => load::measure(place, *operation, *connections, limits).await?,
+                Operation::List => load::measure(&place.for_lists(), *operation, *connections, limits, made).await?,
+                operation => load::measure(place, *operation, *connections, limits, made).await?,
             });
         }
     }
@@ -144,7 +168,7 @@ async fn prepare(place: &Place<'_>, own: &mut Connection, count: u16) -> Result<
 }
 
 /// Removes the namespaces and waits until they are gone.
-async fn remove(place: &Place<'_>, progress: &ProgressBar) -> Result<()> {
+async fn remove(place: &Place<'_>, progress: &ProgressBar, patience: Duration) -> Result<()> {
     for place in [place.for_lists(), Place { target: place.target, namespace: place.namespace.clone() }] {
         let path = format!("/api/v1/namespaces/{}", place.namespace);
         progress.set_message(format!("removing namespace {}", place.namespace));
@@ -156,7 +180,7 @@ async fn remove(place: &Place<'_>, progress: &ProgressBar) -> Result<()> {
                 return Ok(());
             }
             succeeded(status, &answer)?;
-            let deadline = Instant::now() + REMOVAL;
+            let deadline = Instant::now() + patience;
             while Instant::now() < deadline {
                 let (status, _) = own.request(Method::GET, &path, None).await?;
                 if status == StatusCode::NOT_FOUND {
@@ -164,7 +188,7 @@ async fn remove(place: &Place<'_>, progress: &ProgressBar) -> Result<()> {
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
-            anyhow::bail!("still there after {} seconds", REMOVAL.as_secs())
+            anyhow::bail!("still there after {} seconds", patience.as_secs())
         };
         let removing = format!("removing namespace {}; see `kubectl get ns`", place.namespace);
         gone.await.context(removing)?;

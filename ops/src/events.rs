@@ -42,7 +42,7 @@ async fn print(bus: &Bus, options: &Events, out: &Printer) -> Result<()> {
         Some(since) => since + 1,
         None if options.follow => head.revision + 1,
         // A new epoch begins with nothing before it.
-        None => cox_bus::oldest(bus).await?.revision.max(head.revision.saturating_sub(LAST) + 1),
+        None => head.revision.saturating_sub(LAST) + 1,
     };
     read(bus, from, head.revision, out).await.map_err(|error| explain(error, from))?;
     let Some(following) = following else { return Ok(()) };

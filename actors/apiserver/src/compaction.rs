@@ -110,7 +110,8 @@ async fn round(log: &Log, retention: &Retention, kept: &Kept) -> Result<(), LogE
         raised.retain(&policy, now)?;
         raised.usage(now)
     });
-    kept.show(&log.floors(), &usage.await?);
+    kept.takes(&usage.await?);
+    kept.floors(&log.floors());
     loop {
         let begun = Instant::now();
         let swept = log.clone();

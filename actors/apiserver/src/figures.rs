@@ -92,12 +92,15 @@ impl Kept {
         }
     }
 
-    /// The log is this now.
-    pub(crate) fn show(&self, floors: &Floors, usage: &Usage) {
-        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    /// The log takes this now.
+    pub(crate) fn takes(&self, usage: &Usage) {
         self.disk.set(number(usage.disk));
-        self.dense_from.set(number(floors.dense_from));
         self.since.set(number(usage.readable_since.unwrap_or(0) / 1_000));
+    }
+
+    /// The floors are here now.
+    pub(crate) fn floors(&self, floors: &Floors) {
+        self.dense_from.set(number(floors.dense_from));
         self.registry.gauge(FLOOR, &[("resource", "")]).set(number(floors.kept.all));
         for (resource, floor) in &floors.kept.own {
             self.registry.gauge(FLOOR, &[("resource", resource.as_str())]).set(number(*floor));
@@ -106,10 +109,14 @@ impl Kept {
 
     /// A step was done.
     pub(crate) fn swept(&self, step: Step, took: Duration) {
-        self.behind.set(usize::try_from(step.behind).unwrap_or(usize::MAX));
+        self.behind.set(number(step.behind));
         self.dropped.add(step.dropped as u64);
         if step.seen > 0 {
             self.step.took(took);
         }
     }
+}
+
+fn number(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -139,6 +139,10 @@ impl Arbiter for Indexes {
         }
     }
 
+    fn reads(&self, resource: &Resource) -> bool {
+        *resource == Resource::NAMESPACES || *resource == Resource::SERVICES || Rbac::covers(resource)
+    }
+
     fn reset(&mut self, objects: &mut dyn Iterator<Item = (Key, Object)>, head: Revision) {
         self.live.clear();
         self.rbac = Rbac::default();

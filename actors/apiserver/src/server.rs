@@ -74,6 +74,7 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     let published = Arc::new(AtomicU64::new(0));
     figures::show(&deps.metrics, &log, published.clone());
     let (kept, policy) = (figures::Kept::new(&deps.metrics), deps.config.retention.clone());
+    kept.floors(&log.floors());
     let stored = Stored { log: log.clone(), shared };
     let executor = Executor { stored, kinds: deps.kinds, config: Arc::new(deps.config) };
     bootstrap::run(&executor).await?;

@@ -69,14 +69,6 @@ pub async fn position_at(bus: &Bus, time: u64) -> Result<Position, ReadError> {
     Ok(open(bus, "past", &Question::Moment(time)).await?.1.position)
 }
 
-/// Asks the apiserver from which position on no event is missing; one past the head if there is no event.
-///
-/// # Errors
-/// If it does not answer.
-pub async fn oldest(bus: &Bus) -> Result<Position, ReadError> {
-    Ok(open(bus, "past", &Question::Oldest).await?.1.position)
-}
-
 impl Past {
     /// The next objects, in key order; none at the end: it is whole then, and only then.
     ///

@@ -49,7 +49,7 @@ pub async fn serve_reads<S: EventSource>(
 /// Whether the log still has what is asked for.
 fn kept<S: EventSource>(source: &S, question: &Question) -> Result<(), Status> {
     let (wanted, oldest) = match question {
-        Question::Snapshot | Question::History { .. } | Question::Moment(_) | Question::Oldest => return Ok(()),
+        Question::Snapshot | Question::History { .. } | Question::Moment(_) => return Ok(()),
         Question::Range { holes: true, .. } => return Ok(()),
         Question::Range { from, resource: None, .. } => (*from, source.oldest()),
         Question::Range { from, resource: Some(resource), .. } => (*from, source.whole_from(resource)),
@@ -71,13 +71,8 @@ async fn serve<S: EventSource>(offer: Offer, source: Arc<S>, sealing: SealingKey
         Ok(question) => question,
         Err(error) => return offer.refuse(Status::bad_request(error.to_string())),
     };
-    match question {
-        Question::Oldest => {
-            let revision = source.oldest();
-            return serve_position(offer, Position { epoch: source.epoch(), revision }).await;
-        }
-        Question::Moment(time) => return serve_moment(offer, source, time).await,
-        _ => {}
+    if let Question::Moment(time) = question {
+        return serve_moment(offer, source, time).await;
     }
     if let Err(status) = kept(&*source, &question) {
         return offer.refuse(status);
@@ -95,7 +90,7 @@ async fn serve<S: EventSource>(offer: Offer, source: Arc<S>, sealing: SealingKey
         Question::Object { at, key } => read_object(&*source, &sealing, &sender, at, &key),
         Question::History { key, from, to } => read_history(&*source, &sealing, &sender, &key, (from, to)),
         // Answered already.
-        Question::Moment(_) | Question::Oldest => Ok(()),
+        Question::Moment(_) => Ok(()),
     });
     while let Some(chunk) = chunks.recv().await {
         if stream.send(chunk).await.is_err() {

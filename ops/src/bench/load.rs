@@ -31,6 +31,8 @@ struct Asker {
     index: u16,
     collection: String,
     fixed: String,
+    /// What the names of objects that it makes begin with.
+    made: String,
 }
 
 impl Asker {
@@ -39,7 +41,7 @@ impl Asker {
             |name: &str| Ok::<_, serde_json::Error>(Some(serde_json::to_vec(&config_map(name, number))?.into()));
         Ok(match self.operation {
             Operation::Create => {
-                let name = format!("made-{}-{number}", self.connections);
+                let name = format!("{}-{}-{number}", self.made, self.connections);
                 (Method::POST, self.collection.clone(), object(&name)?)
             }
             Operation::Get => (Method::GET, self.fixed.clone(), None),
@@ -58,11 +60,13 @@ pub(super) async fn measure(
     operation: Operation,
     connections: u16,
     limits: Limits,
+    made: &str,
 ) -> Result<Measured> {
     let mut askers = Vec::new();
     for index in 0..connections {
         let fixed = place.fixed(if operation == Operation::Update { index } else { 0 });
-        let asker = Asker { operation, connections, index, collection: place.config_maps(), fixed };
+        let asker =
+            Asker { operation, connections, index, collection: place.config_maps(), fixed, made: made.to_owned() };
         askers.push((asker, place.target.connect().await?));
     }
     let numbers = Arc::new(AtomicU64::new(0));

@@ -41,6 +41,9 @@ pub struct Bench {
     /// For pods: how many are started at once.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub pods: u16,
+    /// Measure with so many ConfigMaps beside those that the measurements make: one table for each number, the smallest first.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub objects: Vec<u64>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

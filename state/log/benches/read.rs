@@ -76,7 +76,8 @@ fn bench(criterion: &mut Criterion) {
         });
     });
     // Each step is taken anew: what one has swept the next one does not sweep.
-    let policy = Retention { keep: Keep::Newest, window: Duration::ZERO, window_revisions: 100, ..Retention::default() };
+    let policy =
+        Retention { keep: Keep::Newest, window: Duration::ZERO, window_revisions: 100, ..Retention::default() };
     log.retain(&policy, u64::MAX).expect("floors");
     criterion.bench_function("sweep of 128 events", |b| {
         b.iter(|| {

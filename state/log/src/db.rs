@@ -16,11 +16,11 @@ use crate::{LogError, Options, Outcome};
 pub(crate) type Entry = (Box<[u8]>, Box<[u8]>);
 
 /// What objects there are at one moment.
-pub(crate) struct Keys {
+pub(crate) struct There {
     /// The newest revision of the log, if it has any event.
     pub(crate) newest: Option<Revision>,
-    /// The objects with the revisions that make them, in the order of resources and keys.
-    pub(crate) keys: Vec<(Key, Revision)>,
+    /// The revisions that make them, in their order: so they lie on the disk, and a million take few bytes.
+    pub(crate) made: Vec<Revision>,
 }
 
 /// An open database.
@@ -232,21 +232,48 @@ impl Db {
         Ok(self.db.raw_iterator_cf(self.family(family)?))
     }
 
-    /// The keys of `current` with their revisions, and the newest revision of the log, as of one moment.
-    pub(crate) fn keys(&self) -> Result<Keys, LogError> {
+    /// What objects there are, and the newest revision of the log, as of one moment.
+    pub(crate) fn there(&self) -> Result<There, LogError> {
         let snapshot = self.db.snapshot();
         let newest = match snapshot.iterator_cf(self.family(Family::Log)?, IteratorMode::End).next() {
             None => None,
             Some(entry) => format::parse_u64(&entry?.0),
         };
-        let mut keys = Vec::new();
-        for entry in snapshot.iterator_cf(self.family(Family::Current)?, IteratorMode::Start) {
-            let (place, value) = entry?;
-            let key = format::parse_current_key(&place).ok_or_else(|| damaged("current", &place))?;
-            let revision = format::parse_current(&value).ok_or_else(|| damaged("current", &place))?;
-            keys.push((key, revision));
+        let mut made = Vec::new();
+        let mut cursor = snapshot.raw_iterator_cf(self.family(Family::Current)?);
+        cursor.seek_to_first();
+        while let Some((place, value)) = cursor.item() {
+            made.push(format::parse_current(value).ok_or_else(|| damaged("current", place))?);
+            cursor.next();
         }
-        Ok(Keys { newest, keys })
+        cursor.status()?;
+        made.sort_unstable();
+        Ok(There { newest, made })
+    }
+
+    /// Shows the records of events, in the order of their revisions, which are given so.
+    pub(crate) fn records<E: From<LogError>>(
+        &self,
+        revisions: &[Revision],
+        mut show: impl FnMut(Revision, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut cursor = self.cursor(Family::Log)?;
+        for revision in revisions {
+            let place = format::log_key(*revision);
+            // Mostly it is the next one.
+            if cursor.valid() {
+                cursor.next();
+            }
+            if cursor.key() != Some(place.as_slice()) {
+                cursor.seek(place);
+            }
+            cursor.status().map_err(LogError::from)?;
+            match cursor.item() {
+                Some((found, record)) if found == place => show(*revision, record)?,
+                _ => return Err(LogError::Damaged(format!("the event at revision {revision} is missing")).into()),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -329,3 +356,6 @@ fn family_options(cache: &Cache, options: &Options, name: &str) -> rocksdb::Opti
     }
     family
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,6 +245,9 @@ pub enum RecordError {
     /// Its header is not one.
     #[error("a record's header cannot be read: {0}")]
     Header(#[from] rmp_serde::decode::Error),
+    /// It should have left an object.
+    #[error("{0} is made of a deletion at revision {1}")]
+    Gone(Key, Revision),
     /// Its object is not one.
     #[error(transparent)]
     Object(#[from] cox_objects::object::ObjectError),
@@ -390,6 +393,19 @@ pub fn decode_object(record: &[u8]) -> Result<(Object, bool), RecordError> {
     let (header, object) = split(record)?;
     let changed: Changed = rmp_serde::from_slice(header)?;
     Ok((Object::from_stored(Bytes::copy_from_slice(object))?, changed.change >= 2))
+}
+
+/// The object that an event left, with its key.
+///
+/// # Errors
+/// If the record is damaged, or of a deletion.
+pub fn decode_left(revision: Revision, record: &[u8]) -> Result<(Key, Object), RecordError> {
+    let (key, change) = decode_subject(record)?;
+    let (_, object) = split(record)?;
+    match change {
+        Change::Deleted => Err(RecordError::Gone(key, revision)),
+        Change::Added | Change::Modified => Ok((key, Object::from_stored(Bytes::copy_from_slice(object))?)),
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cox_objects::{Event, Key, Object, Revision, Status};
+use cox_objects::{Event, Key, Object, Resource, Revision, Status};
 
 /// A condition on state that is not one object's: checked on the writer thread against committed state plus the batch before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,13 @@ pub trait Arbiter: Send + 'static {
         let _ = (transactions, took);
     }
 
-    /// Forgets everything and starts from these objects, all that there are at a revision: at the opening of the log, and after a batch
+    /// Whether objects of a resource are handed to [`Arbiter::reset`]; they are read from the disk for it.
+    fn reads(&self, resource: &Resource) -> bool {
+        let _ = resource;
+        true
+    }
+
+    /// Forgets everything and starts from these objects, all that there are at a revision of what it reads: at the opening of the log, and after a batch
     /// that could not be written.
     fn reset(&mut self, objects: &mut dyn Iterator<Item = (Key, Object)>, head: Revision);
 }

@@ -9,14 +9,15 @@ use cox_objects::{Epoch, Event, Key, Object, RequestId, Resource, Revision};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::db::{Db, Keys};
+use crate::db::{Db, There};
 use crate::floors::{Floors, Swept};
 use crate::lock::{self, Held};
 use crate::read::{self, Part};
 use crate::recent::Recent;
 use crate::writer::{Job, Writer};
 use crate::{
-    Arbiter, CommitError, Committed, Listed, LogError, OpenError, Options, Outcome, Past, Snapshot, Transaction, open,
+    Arbiter, CommitError, Committed, Listed, LogError, OpenError, Options, Outcome, Past, Snapshot, Transaction,
+    format, open,
 };
 
 /// How far past the newest revision that is known a new epoch begins: past every one that can have been given out.
@@ -380,9 +381,14 @@ impl Log {
         self.store.recent.event(revision).map_or_else(|| db.event(self.epoch(), revision), |event| Ok(Some(event)))
     }
 
-    /// The object of an event; none if that is a deletion.
-    pub(crate) fn object_of(&self, revision: Revision) -> Result<Option<Object>, LogError> {
-        self.store.db()?.object(revision)
+    /// The objects that events left; revisions ascend.
+    pub(crate) fn left_by(&self, revisions: &[Revision]) -> Result<Vec<(Key, Object)>, LogError> {
+        let mut objects = Vec::with_capacity(revisions.len());
+        self.store.db()?.records(revisions, |revision, record| {
+            objects.push(format::decode_left(revision, record)?);
+            Ok::<_, LogError>(())
+        })?;
+        Ok(objects)
     }
 
     /// The revisions of an object's events that are kept, oldest first, over all its lives.
@@ -398,9 +404,9 @@ impl Log {
     /// # Errors
     /// If the log cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, LogError> {
-        let Keys { newest, keys } = self.store.db()?.keys()?;
+        let There { newest, made } = self.store.db()?.there()?;
         // Without events of its own the epoch is where it begins.
-        Ok(Snapshot::new(self.clone(), newest.unwrap_or(0).max(self.store.base), keys))
+        Ok(Snapshot::new(self.clone(), newest.unwrap_or(0).max(self.store.base), made))
     }
 
     /// Stops the writer after what it has, and closes the database, for all handles. Readers get [`LogError::Closed`] from then on. Blocks

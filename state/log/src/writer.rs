@@ -89,27 +89,20 @@ impl Writer {
         Writer { store, arbiter, head, space, short: false, outcomes_dropped: 0, clock: 0, failed: None }
     }
 
-    /// Brings the arbiter to what is committed.
+    /// Brings the arbiter to what is committed. Of objects that it does not care for only the events are looked up, so that one that is missing
+    /// shows at the start.
     pub(crate) fn load(&mut self) -> Result<(), LogError> {
         let db = self.store.db()?;
-        let mut failed = None;
-        let mut objects = db.keys()?.keys.into_iter().map_while(|(key, revision)| match db.object(revision) {
-            Ok(Some(object)) => Some((key, object)),
-            Ok(None) => {
-                failed = Some(LogError::Damaged(format!("{key} is made of a deletion at revision {revision}")));
-                None
+        let mut wanted = Vec::new();
+        db.records(&db.there()?.made, |revision, record| {
+            if self.arbiter.reads(&format::decode_subject(record)?.0.resource) {
+                wanted.push(format::decode_left(revision, record)?);
             }
-            Err(error) => {
-                failed = Some(error);
-                None
-            }
-        });
-        self.arbiter.reset(&mut objects, self.head);
-        // What the arbiter did not care to read is still read, so that damage shows at the start.
-        objects.by_ref().for_each(drop);
-        drop(objects);
+            Ok::<_, LogError>(())
+        })?;
+        self.arbiter.reset(&mut wanted.into_iter(), self.head);
         self.arbiter.durable(self.head);
-        failed.map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// Works until it is told to stop or nobody is left.

@@ -15,7 +15,7 @@ use cox_log::{
 };
 use cox_objects::{Change, Key, Object, Resource};
 use proptest::prelude::*;
-use support::{asked, delete, draft, key, of, put, request, value};
+use support::{delete, draft, key, of, put, value};
 
 const MAPS: Resource = Resource::CONFIGMAPS;
 const LEASES: Resource = Resource::LEASES;
@@ -250,21 +250,6 @@ async fn a_transaction_whose_end_was_dropped_is_whole() {
     assert_eq!(passes(dir.path()), 1);
     Log::begin_epoch(dir.path(), &Options::default(), 1000).unwrap();
     assert_eq!(value(&open(dir.path()).get(&key("a")).unwrap().unwrap()), "4");
-}
-
-#[tokio::test]
-async fn outcomes_go_after_their_time() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = open(dir.path());
-    log.commit(asked(1, vec![put("a", "1")])).await.unwrap();
-    let later = |minutes: u64| Transaction {
-        time: 1_800_000_000_000 + minutes * 60_000,
-        ..of(vec![put("b", &minutes.to_string())])
-    };
-    log.commit(later(9)).await.unwrap();
-    assert!(log.outcome(request(1)).unwrap().is_some(), "kept for ten minutes");
-    log.commit(later(12)).await.unwrap();
-    assert_eq!(log.outcome(request(1)).unwrap(), None);
 }
 
 #[derive(Clone, Debug)]

@@ -69,6 +69,7 @@ pub(crate) fn check_invariants(log: &Log) {
         }
     }
     assert_eq!(events.len() as u64, log.head(), "nothing is beyond the head");
-    let snapshot: Vec<_> = log.snapshot().unwrap().map(Result::unwrap).collect();
+    let mut snapshot: Vec<_> = log.snapshot().unwrap().map(Result::unwrap).collect();
+    snapshot.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(snapshot, fold.into_iter().collect::<Vec<_>>(), "current objects are the fold of the events");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cox_bus::server::{NatsServer, ServerConfig};
-use cox_bus::source::{EventSource, Objects, SourceError};
+use cox_bus::source::{EventSource, Objects, Skipped, SourceError};
 use cox_bus::{Bus, Identity, Publisher, now_ms, serve_reads};
 use cox_log::{Arbiter, Existence, Guard, Log, Options, Refusal, Staged, Transaction, Write};
 use cox_objects::{Draft, Epoch, Event, Key, Object, Position, Resource, Revision};
@@ -50,6 +50,10 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Cluster {
+        Cluster::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         let config = ServerConfig {
             data_dir: dir.path().to_owned(),
@@ -58,7 +62,7 @@ impl Cluster {
             nodes: vec!["n1".into()],
         };
         let server = NatsServer::start(config).await.unwrap();
-        let log = Log::open(dir.path(), Options::default(), Box::new(Any)).unwrap();
+        let log = Log::open(dir.path(), options, Box::new(Any)).unwrap();
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let source = Arc::new(OfLog(log.clone()));
         let cluster_bus = async || Bus::connect(server.connect(&Identity::Apiserver).unwrap()).await.unwrap();
@@ -75,10 +79,12 @@ impl Cluster {
     }
 
     pub(crate) async fn commit(&self, changes: Vec<Write>) {
-        self.log
-            .commit(Transaction { changes, time: now_ms(), outcome_code: 200, ..Transaction::default() })
-            .await
-            .unwrap();
+        self.commit_at(now_ms(), changes).await;
+    }
+
+    pub(crate) async fn commit_at(&self, time: u64, changes: Vec<Write>) {
+        let transaction = Transaction { changes, time, outcome_code: 200, ..Transaction::default() };
+        self.log.commit(transaction).await.unwrap();
     }
 
     /// Kills the nats-server; its supervisor starts another one.
@@ -127,6 +133,12 @@ impl EventSource for OfLog {
 
     fn whole_from(&self, resource: &Resource) -> Revision {
         self.0.floors().whole_from(resource)
+    }
+
+    fn skipped(&self) -> Vec<Skipped> {
+        let floors = self.0.floors();
+        let own = floors.kept.own.iter().map(|(of, to)| Skipped { resource: Some(of.clone()), from: 1, to: *to });
+        [Skipped { resource: None, from: 1, to: floors.kept.all }].into_iter().chain(own).collect()
     }
 
     fn read(&self, from: Revision, max_bytes: usize) -> Result<Vec<Event>, SourceError> {

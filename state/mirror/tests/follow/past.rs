@@ -1,8 +1,11 @@
 //! What a mirror does not remember comes from the log: a mirror that began late answers as one that was there all the time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use cox_bus::{Bus, Identity};
+use cox_bus::replay::ReadError;
+use cox_bus::{Bus, Identity, StreamError};
+use cox_log::{Keep, Options, Retention};
 use cox_mirror::{Batch, Limits, ListQuery, Listing, Mirror, PastError, Selected, Start, Watch, WatchQuery};
 use cox_objects::selector::Selector;
 use cox_objects::{Kind, Resource, Revision, kinds};
@@ -198,5 +201,78 @@ async fn objects_and_histories_are_read_as_they_were() {
     let next = cluster.log.event(at + 1).unwrap();
     assert!(next.is_none_or(|next| next.time > middle.time));
     assert!(matches!(mirror.revision_at(&bus, 1).await, Err(PastError::Expired(_))));
-    assert_eq!(cox_bus::oldest(&bus).await.unwrap().revision, cluster.log.dense_from());
+}
+
+async fn revisions(mut range: cox_bus::replay::Range) -> Vec<Revision> {
+    let mut revisions = Vec::new();
+    while let Some(events) = within(range.next()).await.unwrap() {
+        revisions.extend(events.iter().map(|event| event.revision()));
+    }
+    revisions
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn below_a_floor_nothing_is_told_and_above_it_everything() {
+    // What is remembered in memory is not asked of the disk.
+    let cluster = Cluster::with(Options { recent_events: 0, ..Options::default() }).await;
+    let (map, lease) = (key(Resource::CONFIGMAPS, "a"), key(Resource::LEASES, "l"));
+    // The ConfigMap has the odd revisions, the Lease the even ones; the time is the revision's.
+    for revision in 1..=40 {
+        let place = if revision % 2 == 1 { &map } else { &lease };
+        cluster.commit_at(revision, vec![put(place, &revision.to_string())]).await;
+    }
+    let keep = |age| Keep::For(Duration::from_millis(age));
+    let policy =
+        Retention { keep: keep(30), window: Duration::from_millis(10), window_revisions: 0, ..Retention::default() };
+    cluster.log.retain(&policy, 40).unwrap();
+    while !cluster.log.sweep(3).unwrap().done {}
+    let floors = cluster.log.floors();
+    assert_eq!((floors.dense_from, floors.kept.all, floors.kept.of(&Resource::LEASES)), (31, 10, 30));
+
+    let (bus, mut tasks) = (cluster.bus(Identity::Mirror).await, JoinSet::new());
+    let late = mirror(&cluster, &bus, &mut tasks).await;
+    let gone =
+        |error: ReadError| matches!(error, ReadError::Stream(StreamError::Refused(status)) if status.code == 410);
+    assert!(within(cox_bus::range(&bus, 30, 40)).await.err().is_some_and(gone), "a mirror may not miss one");
+    assert_eq!(revisions(within(cox_bus::range(&bus, 31, 40)).await.unwrap()).await, (31..=40).collect::<Vec<_>>());
+    let of = async |resource: &Resource, from| within(cox_bus::range_of(&bus, resource, from, 40)).await;
+    assert!(
+        of(&Resource::CONFIGMAPS, 10).await.err().is_some_and(gone)
+            && of(&Resource::LEASES, 30).await.err().is_some_and(gone)
+    );
+    assert_eq!(revisions(of(&Resource::CONFIGMAPS, 11).await.unwrap()).await, (11..40).step_by(2).collect::<Vec<_>>());
+    let kept = within(cox_bus::what_is_kept(&bus, None, 1, 35)).await.unwrap();
+    let skipped: Vec<String> = kept.skipped().iter().map(ToString::to_string).collect();
+    let all = "of objects only the newest events are kept in revisions 1 to 10";
+    let leases = "of leases.coordination.k8s.io only the newest events are kept in revisions 1 to 30";
+    assert!(
+        skipped.len() == 3 && skipped.contains(&all.to_owned()) && skipped.contains(&leases.to_owned()),
+        "{skipped:?}"
+    );
+    assert_eq!(revisions(kept).await[..4], [9, 11, 13, 15]);
+    let kept = within(cox_bus::what_is_kept(&bus, Some(&Resource::LEASES), 12, 40)).await.unwrap();
+    assert_eq!((kept.skipped().len(), kept.skipped()[0].from, kept.skipped()[0].to), (1, 12, 30));
+    assert_eq!(revisions(kept).await, [30, 32, 34, 36, 38, 40]);
+
+    for revision in [5, 9, 10, 11, 30, 40] {
+        let then = late.get_past(&bus, &map, revision).await;
+        match revision {
+            10.. => assert_eq!(then.unwrap().unwrap().revision(), (revision - 1) | 1, "at {revision}"),
+            _ => assert!(matches!(then, Err(PastError::Expired(_))), "at {revision}"),
+        }
+    }
+    assert_eq!(late.revision_at(&bus, 20).await.unwrap(), 19, "the Lease's event at 20 was dropped");
+    let joined = |revision| WatchQuery {
+        what: Selected::all(Resource::CONFIGMAPS),
+        start: Start::At(revision),
+        bookmarks: false,
+    };
+    assert!(within(late.watch_joined(&bus, joined(9))).await.is_err());
+    let mut watch = within(late.watch_joined(&bus, joined(10))).await.unwrap();
+    let mut told = 0;
+    while told < 15 {
+        let Batch::Changes(segment) = within(watch.next()).await.unwrap() else { continue };
+        told += segment.events().len();
+    }
+    assert_eq!(told, 15, "11, 13, … 39");
 }

@@ -1,0 +1,179 @@
+//! What a cluster carries as it grows: the same operations with more and more objects beside them, and what those take of memory and disk.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use hyper::Method;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::report::{Measured, Report};
+use super::target::{Connection, succeeded};
+use super::{Place, config_map, operations};
+use crate::cli::Bench;
+
+/// Over how many connections objects are made.
+const LOADERS: u64 = 64;
+/// How many objects a page of the whole list has.
+const PAGE: u64 = 500;
+
+/// A cluster of a size.
+#[derive(Debug, Serialize)]
+pub(super) struct Grown {
+    /// How many ConfigMaps there are, beside the few that the operations make.
+    objects: u64,
+    /// How many a second were made on the way there.
+    loaded_per_second: f64,
+    /// How long all of them take to be listed, in pages of 500.
+    list_all_seconds: f64,
+    /// What the server's process holds of memory, in bytes; none if it does not say.
+    resident_bytes: Option<f64>,
+    /// What its log takes of the disk, in bytes; none if it does not say.
+    disk_bytes: Option<f64>,
+    /// The operations.
+    results: Vec<Measured>,
+}
+
+/// Measures at each size, smallest first.
+///
+/// # Errors
+/// If an object cannot be made, or the connection breaks.
+pub(super) async fn measure(
+    options: &Bench,
+    place: &Place<'_>,
+    own: &mut Connection,
+    progress: &ProgressBar,
+) -> Result<Vec<Grown>> {
+    let mut sizes = options.objects.clone();
+    sizes.sort_unstable();
+    let (mut grown, mut there) = (Vec::new(), 0);
+    for objects in sizes {
+        progress.set_message(format!("making {objects} objects"));
+        let begun = Instant::now();
+        fill(place, there, objects).await?;
+        let took = begun.elapsed().as_secs_f64();
+        let loaded_per_second = (objects - there) as f64 / took.max(1e-9);
+        there = objects;
+        progress.set_message(format!("listing {objects} objects"));
+        let list_all_seconds = list_all(place, own, objects).await?.as_secs_f64();
+        // Each size makes objects of its own names.
+        let (results, _) = operations(options, place, progress, &format!("at{objects}")).await?;
+        let figures = figures(own).await.unwrap_or_default();
+        let figure = |name: &str| figure(&figures, name);
+        grown.push(Grown {
+            objects,
+            loaded_per_second,
+            list_all_seconds,
+            resident_bytes: figure("cox_process_resident_memory_bytes"),
+            disk_bytes: figure("cox_log_disk_bytes"),
+            results,
+        });
+    }
+    Ok(grown)
+}
+
+async fn fill(place: &Place<'_>, from: u64, to: u64) -> Result<()> {
+    let numbers = Arc::new(AtomicU64::new(from));
+    let mut tasks: JoinSet<Result<()>> = JoinSet::new();
+    for _ in 0..LOADERS.min(to.saturating_sub(from)) {
+        let (mut connection, numbers) = (place.target.connect().await?, numbers.clone());
+        let path = place.config_maps();
+        tasks.spawn(async move {
+            loop {
+                let number = numbers.fetch_add(1, Ordering::Relaxed);
+                if number >= to {
+                    return Ok(());
+                }
+                let body = serde_json::to_vec(&config_map(&format!("grown-{number:08}"), number))?;
+                let (status, answer) = connection.request(Method::POST, &path, Some(body.into())).await?;
+                succeeded(status, &answer).with_context(|| format!("making object {number}"))?;
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.context("a connection's task ended")??;
+    }
+    Ok(())
+}
+
+async fn list_all(place: &Place<'_>, own: &mut Connection, objects: u64) -> Result<Duration> {
+    let begun = Instant::now();
+    let (mut seen, mut token) = (0, String::new());
+    loop {
+        let list = own.get(&format!("{}?limit={PAGE}&continue={token}", place.config_maps())).await?;
+        seen += list.pointer("/items").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+        match list.pointer("/metadata/continue").and_then(Value::as_str).filter(|next| !next.is_empty()) {
+            Some(next) => token = next.to_owned(),
+            None => break,
+        }
+    }
+    ensure!(seen >= objects, "a list of all has {seen} objects, and {objects} were made");
+    Ok(begun.elapsed())
+}
+
+async fn figures(own: &mut Connection) -> Result<String> {
+    let (status, text) = own.request(Method::GET, "/metrics", None).await?;
+    succeeded(status, &text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The value of a metric without labels.
+fn figure(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// For people: a table for each size.
+pub(super) fn text(grown: Vec<Grown>, server: &str, version: &str, colours: bool) -> String {
+    let mut out = String::new();
+    for size in grown {
+        let mib =
+            |bytes: Option<f64>| bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.0} MiB", bytes / 1048576.0));
+        let Grown { objects, loaded_per_second, list_all_seconds, resident_bytes, disk_bytes, results } = size;
+        let _ = writeln!(
+            out,
+            "{objects} objects: made {loaded_per_second:.0} a second, all listed in {list_all_seconds:.2} s, resident {}, log {}",
+            mib(resident_bytes),
+            mib(disk_bytes)
+        );
+        let report = Report { server: server.to_owned(), version: version.to_owned(), results, node: None };
+        out.push_str(&report.table(colours));
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_read_from_what_the_server_measures() {
+        let text = "# HELP a x\n# TYPE a gauge\na 5\nab 7\na_b{x=\"y\"} 8\nc 1.5e9\n";
+        assert_eq!((figure(text, "a"), figure(text, "ab"), figure(text, "c")), (Some(5.0), Some(7.0), Some(1.5e9)));
+        assert_eq!((figure(text, "a_b"), figure(text, "d")), (None, None));
+    }
+
+    #[test]
+    fn each_size_has_its_table() {
+        let size = |objects, disk_bytes| Grown {
+            objects,
+            loaded_per_second: 5000.4,
+            list_all_seconds: 1.5,
+            resident_bytes: Some(209_715_200.0),
+            disk_bytes,
+            results: Vec::new(),
+        };
+        let text = text(vec![size(10, None), size(1000, Some(1048576.0))], "https://x", "v1", false);
+        assert!(text.starts_with(
+            "10 objects: made 5000 a second, all listed in 1.50 s, resident 200 MiB, log -\nhttps://x (v1)\n"
+        ));
+        assert!(
+            text.contains("\n1000 objects: made 5000 a second, all listed in 1.50 s, resident 200 MiB, log 1 MiB\n")
+        );
+    }
+}
