@@ -110,7 +110,7 @@ impl Level {
         }
         loop {
             let mut queues = self.queues.lock();
-            let Some(hand) = queues.next() else {
+            let Some(hand) = queues.turn() else {
                 // The last one has just left.
                 self.state.fetch_sub(1, Ordering::AcqRel);
                 return;

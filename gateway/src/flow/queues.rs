@@ -75,7 +75,7 @@ impl<T> Queues<T> {
     }
 
     /// Whose turn it is; none if nobody waits.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn turn(&mut self) -> Option<T> {
         let flow = self.turns.pop_front()?;
         let waiting = self.flows.get_mut(&flow)?;
         let (_, item) = waiting.pop_front()?;

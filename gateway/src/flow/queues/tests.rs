@@ -21,7 +21,7 @@ fn filled(flows: &[(u64, usize)]) -> Queues<(u64, usize)> {
 #[test]
 fn flows_take_turns_however_much_one_asks() {
     let mut queues = filled(&[(1, 50), (2, 2), (3, 1)]);
-    let served: Vec<(u64, usize)> = std::iter::from_fn(|| queues.next()).take(6).collect();
+    let served: Vec<(u64, usize)> = std::iter::from_fn(|| queues.turn()).take(6).collect();
     assert_eq!(served, [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (1, 2)]);
 }
 
@@ -84,7 +84,7 @@ proptest! {
                         Err(_) => prop_assert!(own == BOUNDS.flow || (total == BOUNDS.all && most <= own + 1)),
                     }
                 }
-                Step::Next => match queues.next() {
+                Step::Next => match queues.turn() {
                     // Whoever waits is served if anyone can be.
                     None => prop_assert!(model.values().all(VecDeque::is_empty)),
                     Some((flow, item)) => {
