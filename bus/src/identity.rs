@@ -35,6 +35,9 @@ pub enum Identity {
     Transport,
     /// An outside program with a consumer of its own.
     Integrator(String),
+    /// The process of this many hollow nodes, [`Identity::hollow_node`] 1 and up. Each of them is a [`Identity::Node`] that has no
+    /// credential of its own: this one covers them all, so that they share a connection.
+    Hollow(u16),
 }
 
 /// The service accounts under which controllers write (Kubernetes' names, which its bootstrap roles are bound to).
@@ -106,6 +109,22 @@ impl Identity {
         subject::unescape(token).ok_or_else(|| UnknownIdentity(token.to_owned()))?.parse()
     }
 
+    /// The name of a hollow node by its number, from 1 on.
+    pub fn hollow_node(number: u16) -> String {
+        format!("hollow-{number}")
+    }
+
+    /// Whether the bearer of this credential is another identity, too: one of its hollow nodes.
+    pub fn is(&self, other: &Identity) -> bool {
+        match (self, other) {
+            (Identity::Hollow(count), Identity::Node(name)) => {
+                let number = name.strip_prefix("hollow-").and_then(|number| number.parse().ok());
+                number.is_some_and(|number| (1..=*count).contains(&number) && *name == Self::hollow_node(number))
+            }
+            (own, other) => own == other,
+        }
+    }
+
     /// Whether it may say on whose behalf it writes.
     pub fn acts_for_others(&self) -> bool {
         matches!(self, Identity::Gateway)
@@ -130,9 +149,12 @@ impl Identity {
             Identity::Node(name) => (format!("system:node:{name}"), &["system:nodes"]),
             Identity::Proxy(_) => ("system:kube-proxy".into(), &["system:node-proxier"]),
             Identity::Ops => ("cox:ops".into(), &["system:masters"]),
-            Identity::Gateway | Identity::Mirror | Identity::Feed | Identity::Transport | Identity::Integrator(_) => {
-                return None;
-            }
+            Identity::Gateway
+            | Identity::Mirror
+            | Identity::Feed
+            | Identity::Transport
+            | Identity::Integrator(_)
+            | Identity::Hollow(_) => return None,
         };
         let groups = groups.iter().chain(&["system:authenticated"]).map(|&g| g.to_owned()).collect();
         Some(User { name, groups, ..User::default() })
@@ -154,6 +176,7 @@ impl fmt::Display for Identity {
             Identity::Node(name) => write!(f, "node:{name}"),
             Identity::Proxy(node) => write!(f, "proxy:{node}"),
             Identity::Integrator(name) => write!(f, "integrator:{name}"),
+            Identity::Hollow(count) => write!(f, "hollow:{count}"),
         }
     }
 }
@@ -170,6 +193,7 @@ impl std::str::FromStr for Identity {
             Some(("node", name)) => Ok(Identity::Node(name.to_owned())),
             Some(("proxy", node)) => Ok(Identity::Proxy(node.to_owned())),
             Some(("integrator", name)) => Ok(Identity::Integrator(name.to_owned())),
+            Some(("hollow", count)) => count.parse().map(Identity::Hollow).map_err(|_| unknown()),
             Some(_) => Err(unknown()),
         }
     }

@@ -51,6 +51,8 @@ pub struct ServerConfig {
     pub binary: Option<PathBuf>,
     /// The nodes that get credentials, for their kubelet and their proxy.
     pub nodes: Vec<String>,
+    /// How many hollow nodes there are; they share a credential.
+    pub hollow_nodes: u16,
 }
 
 /// Why there is no server. Each says what to do.
@@ -135,11 +137,12 @@ impl NatsServer {
         let conf = dir.join("nats-server.conf");
         child::end_stale(&pid_file, &conf).await;
         let port = port(&dir.join("port"))?;
-        let keys = Keys::open(&dir, &identities(&config.nodes, keys::integrators(&dir)))?;
+        let keys = Keys::open(&dir, &identities(&config.nodes, config.hollow_nodes, keys::integrators(&dir)))?;
         let log = dir.join("nats-server.log");
         let door = Door::new(door::Facts {
             cluster: config.cluster.clone(),
             nodes: config.nodes.clone(),
+            hollow_nodes: config.hollow_nodes,
             port,
             dir: dir.clone(),
             store,
@@ -217,7 +220,7 @@ pub fn make_credentials(data_dir: &Path, cluster: &str, url: &str, nodes: &[Stri
     Subjects::check(cluster)?;
     let dir = data_dir.join("bus");
     private_dir(&dir).map_err(|e| ServerError::Io(dir.clone(), e))?;
-    let mut identities = identities(nodes, keys::integrators(&dir));
+    let mut identities = identities(nodes, 0, keys::integrators(&dir));
     // Nobody of ours keeps that server.
     identities.retain(|identity| *identity != Identity::Transport);
     let keys = Keys::open(&dir, &identities)?;
@@ -250,9 +253,10 @@ fn credentials_file(dir: &Path, identity: &Identity) -> PathBuf {
     dir.join("creds").join(format!("{}.json", identity.token()))
 }
 
-fn identities(nodes: &[String], integrators: impl IntoIterator<Item = Identity>) -> Vec<Identity> {
+fn identities(nodes: &[String], hollow_nodes: u16, integrators: impl IntoIterator<Item = Identity>) -> Vec<Identity> {
     let nodes = nodes.iter().flat_map(|n| [Identity::Node(n.clone()), Identity::Proxy(n.clone())]);
-    Identity::FIXED.into_iter().chain(nodes).chain(integrators).collect()
+    let hollow = (hollow_nodes > 0).then_some(Identity::Hollow(hollow_nodes));
+    Identity::FIXED.into_iter().chain(nodes).chain(hollow).chain(integrators).collect()
 }
 
 /// Whether something that says what a NATS server says first listens there.

@@ -281,7 +281,8 @@ impl Subjects {
 
     /// Whether `reply` is in an inbox, at the place where `answerer` answers.
     pub(crate) fn is_answer_of(&self, answerer: &Identity, reply: &str) -> bool {
-        self.below(reply, "inbox").and_then(|rest| rest.split('.').nth(1)) == Some(answerer.token().as_str())
+        let place = self.below(reply, "inbox").and_then(|rest| rest.split('.').nth(1));
+        place.is_some_and(|place| is_token_of(place, answerer))
     }
 
     /// Whether what came on `subject` may be answered at `reply`: only in the inbox of who can have asked there, and only under the
@@ -298,11 +299,12 @@ impl Subjects {
             ("api", _) if matches!(Identity::from_token(who), Ok(Identity::Controller(_))) => {
                 asker == Identity::Controllers.token()
             }
-            ("api" | "read" | "integrator", _) => asker == who,
-            ("node", "feed" | "heartbeat") => matches!(
-                (Identity::from_token(asker), unescape(who)),
-                (Ok(Identity::Node(name) | Identity::Proxy(name)), Some(node)) if name == node
-            ),
+            ("api", _) => asker == who || Identity::from_token(asker).is_ok_and(|asker| is_token_of(who, &asker)),
+            ("read" | "integrator", _) => asker == who,
+            ("node", "feed" | "heartbeat") => match (Identity::from_token(asker), unescape(who)) {
+                (Ok(asker), Some(node)) => asker.is(&Identity::Node(node.clone())) || asker == Identity::Proxy(node),
+                _ => false,
+            },
             ("node", _) => asker == Identity::Gateway.token(),
             ("ctl", "ready") => [Identity::Ops, Identity::Gateway].iter().any(|may| may.token() == asker),
             ("ctl", _) => asker == Identity::Ops.token(),
@@ -319,6 +321,11 @@ impl Subjects {
     fn below<'a>(&self, subject: &'a str, family: &str) -> Option<&'a str> {
         subject.strip_prefix(&*self.prefix)?.strip_prefix('.')?.strip_prefix(family)?.strip_prefix('.')
     }
+}
+
+/// Whether a token is that of an identity, or of one that its bearer is, too.
+fn is_token_of(token: &str, identity: &Identity) -> bool {
+    token == identity.token() || Identity::from_token(token).is_ok_and(|named| identity.is(&named))
 }
 
 /// A group that is really called `core`.

@@ -10,18 +10,22 @@ use serde_json::{Value, json};
 use crate::cli::{Bench, Operation};
 use crate::output;
 
+mod crowd;
 mod growth;
+mod hollow;
 mod load;
 mod pods;
 mod report;
+mod schedule;
 mod target;
 mod watch;
 
 use report::{Measured, NodeMemory, Report};
 use target::{Connection, Target, succeeded};
 
-/// How long the removal of the namespace is waited for, and a millisecond for each object that it was filled with.
-const REMOVAL: Duration = Duration::from_secs(60);
+/// How long the removal of the namespace is waited for (it may hold tens of thousands of pods), and a millisecond for each object that it was
+/// filled with.
+const REMOVAL: Duration = Duration::from_secs(300);
 /// How many objects are made at a time.
 const MAKERS: usize = 16;
 
@@ -111,7 +115,9 @@ fn config_map(name: &str, note: u64) -> Value {
 
 async fn measure(options: &Bench, place: &Place<'_>, own: &mut Connection, progress: &ProgressBar) -> Result<Outcome> {
     progress.set_message("preparing objects");
-    prepare(place, own, options.connections.iter().copied().max().unwrap_or(1)).await?;
+    let only_crowds = options.operations.iter().all(|operation| crowd::is_one(*operation));
+    let most = options.connections.iter().copied().max().unwrap_or(1);
+    prepare(place, own, if only_crowds { 0 } else { most }).await?;
     if options.operations.contains(&Operation::List) {
         prepare(&place.for_lists(), own, options.listed).await?;
     }
@@ -131,6 +137,10 @@ async fn operations(
 ) -> Result<(Vec<Measured>, Option<NodeMemory>)> {
     let (mut results, mut node) = (Vec::new(), None);
     for operation in &options.operations {
+        if crowd::is_one(*operation) {
+            results.push(crowd::measure(*operation, options, place, progress).await?);
+            continue;
+        }
         if *operation == Operation::Pods {
             progress.set_message("pods");
             let (measured, memory) = pods::measure(place, options).await?;

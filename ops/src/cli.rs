@@ -59,7 +59,7 @@ pub enum Command {
     Verify(Verify),
     /// Make a cluster from a backup, as it was then or at an earlier revision.
     Restore(Restore),
-    /// Measure a cluster's API: create, get, update, list and watch, in a namespace of its own.
+    /// Measure a cluster's API: create, get, update, list and watch, in a namespace of its own; and how it places and runs many pods.
     Bench(Bench),
 }
 
@@ -124,6 +124,9 @@ pub struct Up {
     /// Run no node on this machine: no pods, no proxy; then root is not needed.
     #[arg(long)]
     pub no_node: bool,
+    /// Join this many hollow nodes, hollow-1 and up: real kubelets in this process whose pods run nowhere. For trying out large clusters.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=5000))]
+    pub hollow_nodes: u16,
     /// Go on, in a new epoch, with a log that has lost events which others have seen: its disk went back in time.
     #[arg(long)]
     pub accept_loss: bool,

@@ -28,7 +28,12 @@ pub fn show_mirror(registry: &Registry, mirror: &Mirror) {
 
 /// Bytes in RAM; none where the kernel does not tell.
 fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    resident_of("self")
+}
+
+/// The same of another process by its id.
+pub fn resident_of(process: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }

@@ -15,6 +15,7 @@ mod figures;
 mod folder;
 mod get;
 mod history;
+mod hollow;
 mod image;
 mod integrator;
 mod metrics;

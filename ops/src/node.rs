@@ -22,13 +22,15 @@ use crate::output;
 use crate::site::Site;
 
 /// The domain of Services.
-const DOMAIN: &str = "cluster.local";
+pub const DOMAIN: &str = "cluster.local";
 /// All pods of a cluster, of which a node's are a part.
 const ALL_PODS: &str = "10.244.0.0/16";
 /// How long a node waits for its first view of the cluster before it goes on without.
 const FIRST_FEED: Duration = Duration::from_secs(5);
+/// What a node remembers of changes.
+const REMEMBERED: Limits = Limits { entries: 4096, bytes: 8 << 20, age: 15 * 60 * 1000 };
 /// How many pods a node takes.
-const MAX_PODS: u32 = 110;
+pub const MAX_PODS: u32 = 110;
 
 /// What a node is started with.
 #[derive(Clone, Copy)]
@@ -117,7 +119,7 @@ pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<(M
     let runtime: Arc<dyn Runtime> = Arc::new(runtime);
     let identity = Identity::Node(name.clone());
     let bus = transport.connect(&identity).await?;
-    let (own, following) = follow(&bus, name, feed::Scope::Kubelet).await?;
+    let (own, following) = follow(&bus, name, feed::Scope::Kubelet, REMEMBERED).await?;
     let config = cox_kubelet::Config {
         node_name: name.clone(),
         node_ips: vec![site.network.host.to_string()],
@@ -128,6 +130,7 @@ pub async fn kubelet(transport: &Transport, settings: Settings<'_>) -> Result<(M
         version: version(),
         max_pods: MAX_PODS,
         request_timeout: cox_kubelet::config::REQUEST_TIMEOUT,
+        hollow: None,
     };
     let deps = cox_kubelet::Deps {
         bus: bus.clone(),
@@ -152,7 +155,7 @@ pub async fn proxy(transport: &Transport, settings: Settings<'_>) -> Result<Vec<
     let name = &site.host_name;
     let identity = Identity::Proxy(name.clone());
     let bus = transport.connect(&identity).await?;
-    let (own, following) = follow(&bus, name, feed::Scope::Proxy).await?;
+    let (own, following) = follow(&bus, name, feed::Scope::Proxy, REMEMBERED).await?;
     let all: Ipv4Net = ALL_PODS.parse()?;
     let pods = if all.contains(&site.network.pods) { all } else { site.network.pods };
     let rules = ProxyNetwork { table: site.cluster.table(), pod_cidr: pods.to_string() };
@@ -163,14 +166,14 @@ pub async fn proxy(transport: &Transport, settings: Settings<'_>) -> Result<Vec<
 }
 
 /// The version that nodes report, which is the API's.
-fn version() -> String {
+pub fn version() -> String {
     let document = cox_gateway::version();
     document.get("gitVersion").and_then(|v| v.as_str()).unwrap_or_default().to_owned()
 }
 
-/// The node's own view of the cluster, followed over the bus.
-async fn follow(bus: &Bus, node: &str, scope: feed::Scope) -> Result<(Mirror, Running)> {
-    let mirror = Mirror::new(Limits::default());
+/// The node's own view of the cluster, followed over the bus. Nobody asks for its past: it remembers what its readers may not have read yet.
+pub async fn follow(bus: &Bus, node: &str, scope: feed::Scope, limits: Limits) -> Result<(Mirror, Running)> {
+    let mirror = Mirror::new(limits);
     let (followed, bus, node) = (mirror.clone(), bus.clone(), node.to_owned());
     let follower = worker("follower", move |place| {
         let (mirror, bus, node) = (followed.clone(), bus.clone(), node.clone());

@@ -28,6 +28,8 @@ pub enum Member {
     Gateway(Serving),
     /// Any other tree of actors.
     Component(Running),
+    /// Many trees that have nothing to do with each other: they are stopped together.
+    Many(Vec<Running>),
 }
 
 impl Process {
@@ -43,11 +45,12 @@ impl Process {
 
     /// Waits until a component ends by itself: it failed too often.
     async fn failed(&mut self) -> String {
-        let running = self.members.iter_mut().filter_map(|member| match member {
-            Member::Bus(_) => None,
-            Member::Apiserver(apiserver) => Some(apiserver.running()),
-            Member::Gateway(gateway) => Some(gateway.running()),
-            Member::Component(running) => Some(running),
+        let running = self.members.iter_mut().flat_map(|member| match member {
+            Member::Bus(_) => Vec::new(),
+            Member::Apiserver(apiserver) => vec![apiserver.running()],
+            Member::Gateway(gateway) => vec![gateway.running()],
+            Member::Component(running) => vec![running],
+            Member::Many(all) => all.iter_mut().collect(),
         });
         let all: Vec<_> = running
             .map(|running| {
@@ -71,6 +74,7 @@ impl Process {
                 Member::Apiserver(apiserver) => apiserver.stop().await,
                 Member::Gateway(gateway) => gateway.stop().await,
                 Member::Component(running) => running.stop().await,
+                Member::Many(all) => drop(futures::future::join_all(all.into_iter().map(Running::stop)).await),
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::compose::{self, Past, Transport};
 use crate::process::{Member, Process};
 use crate::site::Site;
 use crate::start::Plan;
-use crate::{address, figures, integrator, node, process};
+use crate::{address, figures, hollow, integrator, node, process};
 
 /// How long the cluster may take until it is ready.
 const READY: Duration = Duration::from_secs(60);
@@ -33,6 +33,9 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
     let on_node = parts.contains(&Part::Kubelet) || parts.contains(&Part::Proxy);
     if on_node {
         node::check(&machine.runtime)?;
+    }
+    if options.hollow_nodes > 0 && options.nats_url.is_some() {
+        bail!("hollow nodes share a credential that only a nats-server of cox's own knows; leave out --nats-url");
     }
     let cluster = Cluster::open(data_dir)?;
     let listen = if parts.contains(&Part::Gateway) { address::free(options.listen)? } else { options.listen };
@@ -58,6 +61,7 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
                 cluster: cluster.id.clone(),
                 binary: options.nats_server.clone(),
                 nodes: vec![site.host_name.clone()],
+                hollow_nodes: options.hollow_nodes,
             };
             let server = NatsServer::start(config).await?;
             let transport = Transport::new(server.url(), cluster.credentials());
@@ -85,5 +89,8 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
         metrics,
     };
     plan.start(process).await?;
+    if options.hollow_nodes > 0 {
+        hollow::start(&transport, &site, options.hollow_nodes, &plan.metrics, process).await?;
+    }
     Ok(format!("{} after {} ms", address::server(listen), begun.elapsed().as_millis()))
 }

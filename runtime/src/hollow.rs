@@ -2,8 +2,8 @@
 //!
 //! It keeps the port's promises about states, ids, repetition and events; it passes the same conformance
 //! suite as the real one where no process is needed. What containers do is told by the test: they run until
-//! [`Hollow::exit`], a stop (143, as a program that TERM ends) or a kill (137). Images come from [`Hollow::add_image`]. It writes
-//! no files and makes no network; addresses are counted up from 10.0.0.1.
+//! [`Hollow::exit`], a stop (143, as a program that TERM ends) or a kill (137). Images come from [`Hollow::add_image`]; one made with
+//! [`Hollow::of_node`] has every image. It writes no files and makes no network; addresses are counted up from 10.0.0.1, or from the node's first.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -37,6 +37,8 @@ pub struct Hollow {
 
 struct World {
     images: BTreeMap<String, Image>,
+    /// Whether any other image is there as well, unlisted.
+    any_image: bool,
     /// Images that a registry would have, by normalized name.
     remote: BTreeMap<String, Image>,
     sandboxes: BTreeMap<SandboxId, Sandbox>,
@@ -80,21 +82,33 @@ impl Container {
 
 impl Default for Hollow {
     fn default() -> Self {
+        Self::made(Ipv4Addr::new(10, 0, 0, 1), false, 1024)
+    }
+}
+
+impl Hollow {
+    fn made(first: Ipv4Addr, any_image: bool, remembered: usize) -> Self {
         let exec: ExecHandler = Arc::new(|_, _| ExecOutput { outcome: ExecOutcome::Exited(0), output: Vec::new() });
         let world = World {
             images: BTreeMap::new(),
+            any_image,
             remote: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
             containers: BTreeMap::new(),
             exec,
             start_errors: BTreeMap::new(),
-            next_address: u32::from(Ipv4Addr::new(10, 0, 0, 1)),
+            next_address: u32::from(first),
         };
-        Self { world: Arc::new(Mutex::new(world)), events: broadcast::channel(1024).0 }
+        Self { world: Arc::new(Mutex::new(world)), events: broadcast::channel(remembered).0 }
     }
-}
 
-impl Hollow {
+    /// One for a node of a large cluster: whatever image a pod names is there, and addresses are counted up from this one.
+    /// It remembers few events; who misses some is told so, and looks at everything.
+    #[must_use]
+    pub fn of_node(first_address: Ipv4Addr) -> Self {
+        Self::made(first_address, true, 64)
+    }
+
     /// An empty one.
     #[must_use]
     pub fn new() -> Self {
@@ -215,7 +229,11 @@ impl Hollow {
         if world.sandboxes.get(&spec.sandbox).is_none_or(|s| s.state != SandboxState::Ready) {
             return Err(ContainerError::NoSandbox(spec.sandbox));
         }
-        let image_id = image.ok_or_else(|| ContainerError::NoImage(spec.image.clone()))?.id;
+        let image_id = match image {
+            Some(image) => image.id,
+            None if world.any_image => spec.image.clone(),
+            None => return Err(ContainerError::NoImage(spec.image)),
+        };
         let state = watch::channel(ContainerState::Created).0;
         world.containers.insert(id.clone(), Container { spec, image_id, created_at: clock::now(), state });
         Ok(id)
@@ -279,14 +297,22 @@ impl Hollow {
         if let Some(image) = world.images.get(reference) {
             return Ok(Some(image.clone()));
         }
-        let name = Reference::parse(reference)?.to_string();
+        if world.any_image && reference.starts_with("sha256:") {
+            return Ok(None);
+        }
+        let parsed = Reference::parse(reference)?;
+        let name = parsed.to_string();
         let has = |i: &&Image| i.repo_tags.contains(&name) || i.repo_digests.contains(&name);
-        Ok(world.images.values().find(has).cloned())
+        let found = world.images.values().find(has).cloned();
+        Ok(found.or_else(|| world.any_image.then(|| image(&parsed, ImageConfig::default(), false))))
     }
 
     fn pull(&self, reference: &str) -> Result<Image, ImageError> {
         let name = Reference::parse(reference)?.to_string();
         let mut world = self.world.lock();
+        if world.any_image {
+            return Ok(image(&Reference::parse(reference)?, ImageConfig::default(), true));
+        }
         let image = world.remote.get(&name).cloned().ok_or(ImageError::NotFound { name })?;
         world.images.insert(image.id.clone(), image.clone());
         Ok(image)

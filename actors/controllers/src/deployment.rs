@@ -58,7 +58,7 @@ impl Reconciler for Deployments {
         }
         if change.key.resource == Resource::PODS {
             // Only Recreate looks at pods: it waits for the last old one to end.
-            let ended = change.new.as_ref().is_none_or(|pod| pod.parse::<Pod>().is_ok_and(|pod| pod.is_terminal()));
+            let ended = view.at::<Pod>(&change.key).is_none_or(|pod| pod.is_terminal());
             let Some(pod) = change.old.as_ref().or(change.new.as_ref()).filter(|_| ended) else { return Vec::new() };
             let Ok(meta) = Stored::of(pod) else { return Vec::new() };
             let Some(owner) = meta.controller().filter(|owner| *owner.kind == *"ReplicaSet") else { return Vec::new() };

@@ -112,9 +112,14 @@ fn services(view: View<'_>, change: &Change) -> Vec<Key> {
     if change.key.resource == Resource::SERVICES {
         return vec![change.key.clone()];
     }
+    let mut all = view.list::<Service>(change.key.namespace());
+    all.retain(|service| service.selects());
+    if all.is_empty() {
+        return Vec::new();
+    }
     let labels: Vec<Stored<'_>> = [&change.old, &change.new].into_iter().flatten().filter_map(meta).collect();
-    let all = view.list::<Service>(change.key.namespace()).into_iter();
-    all.filter(|service| service.selects() && labels.iter().any(|meta| service.selector().matches(&meta.labels)))
+    all.into_iter()
+        .filter(|service| labels.iter().any(|meta| service.selector().matches(&meta.labels)))
         .map(|service| service.metadata.key(Resource::SERVICES))
         .collect()
 }

@@ -67,7 +67,7 @@ impl Reconciler for PodCollector {
             }
             return pods_on(view, name).iter().map(|pod| pod.metadata.key(Resource::PODS)).collect();
         }
-        let pod = change.new.as_ref().and_then(|pod| pod.parse::<Pod>().ok());
+        let pod = view.at::<Pod>(&change.key);
         if !pod.is_some_and(|pod| pod.is_terminal() && !pod.metadata.is_deleted()) {
             self.ended.remove(&change.key);
             return vec![change.key.clone()];

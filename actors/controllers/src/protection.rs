@@ -26,7 +26,8 @@ impl Reconciler for Claims {
         if change.key.resource == CLAIMS {
             return vec![change.key.clone()];
         }
-        let versions = [&change.old, &change.new].into_iter().flatten().map(Object::value);
+        // Most pods have no claims, and looking for the words is much cheaper than parsing.
+        let versions = [&change.old, &change.new].into_iter().flatten().filter(|pod| may_claim(pod)).map(Object::value);
         let mut names: Vec<String> = versions.flat_map(|pod| claims(&pod, false)).collect();
         names.sort();
         names.dedup();
@@ -73,6 +74,12 @@ fn released(view: View<'_>, key: &Key, finalizer: &str) -> Option<Command> {
     let before = finalizers.len();
     finalizers.retain(|name| name != finalizer);
     (finalizers.len() < before).then(|| Command::Update { key: key.clone(), subresource: "", object })
+}
+
+/// Whether there may be a volume with a claim in a pod.
+fn may_claim(pod: &Object) -> bool {
+    let text = std::str::from_utf8(pod.bytes()).unwrap_or_default();
+    text.contains("\"persistentVolumeClaim\"") || text.contains("\"ephemeral\"")
 }
 
 /// The claims that a pod names; with `in_use`, those that it may use: a kubelet starts no pod whose claim is being deleted, so one without a

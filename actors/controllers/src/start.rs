@@ -6,6 +6,7 @@ use cox_bus::{Bus, Identity};
 use cox_kit::lease::{Leadership, elector};
 use cox_kit::recorder::{Aggregator, Reporter, recorder};
 use cox_kit::supervise::ComponentError;
+use cox_kit::view::ParseCache;
 use cox_kit::{Api, Child, Reconciler, Registry, Running, Scope, reconcile};
 use cox_mirror::Mirror;
 use cox_objects::Kinds;
@@ -56,7 +57,7 @@ pub async fn start(deps: Deps) -> Result<Running, ComponentError> {
     let (leads, leadership) = watch::channel(None);
     let api = Api::new(deps.bus.clone(), deps.kinds.clone());
     let mut children = vec![elector(LEASE.to_owned(), deps.config.instance.clone(), deps.mirror.clone(), api, leads)];
-    let of = Controllers { deps, leadership };
+    let of = Controllers { deps, leadership, cache: Arc::default() };
     children.push(of.child("replicaset-controller", Replicas::<ReplicaSets>::default));
     children.push(of.child("replication-controller", Replicas::<ReplicationControllers>::default));
     children.push(of.child("deployment-controller", Deployments::default));
@@ -82,6 +83,8 @@ pub async fn start(deps: Deps) -> Result<Running, ComponentError> {
 struct Controllers {
     deps: Deps,
     leadership: Leadership,
+    /// An object is parsed once for all of them.
+    cache: Arc<ParseCache>,
 }
 
 impl Controllers {
@@ -93,8 +96,8 @@ impl Controllers {
             .led_by(self.leadership.clone())
             .recording(Arc::new(Mutex::new(Aggregator::new(reporter))));
         let leads = Some(self.leadership.clone());
-        let works =
-            reconcile::controller(make, self.deps.mirror.clone(), api.clone(), leads, self.deps.metrics.clone());
+        let (mirror, cache, metrics) = (self.deps.mirror.clone(), self.cache.clone(), self.deps.metrics.clone());
+        let works = reconcile::controller(make, mirror, api.clone(), leads, cache, metrics);
         Child::supervisor(R::NAME, vec![recorder(api), works])
     }
 }

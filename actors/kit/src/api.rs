@@ -8,7 +8,7 @@ use cox_bus::{ApiReply, ApiRequest, Bus, CallError, PatchType, Verb, WriteOption
 use cox_objects::{Key, Kinds, RequestId, Resource, Revision, Status, json};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::command::{Command, Propagation};
 use crate::lease::Leadership;
@@ -52,13 +52,15 @@ pub struct Api {
     kinds: Arc<Kinds>,
     leads: Option<Leadership>,
     notes: Option<Arc<Mutex<Aggregator>>>,
+    noted: Arc<Notify>,
     permits: Arc<Semaphore>,
 }
 
 impl Api {
     /// An api over a connection.
     pub fn new(bus: Bus, kinds: Arc<Kinds>) -> Self {
-        Api { bus, kinds, leads: None, notes: None, permits: Arc::new(Semaphore::new(IN_FLIGHT)) }
+        let (noted, permits) = (Arc::default(), Arc::new(Semaphore::new(IN_FLIGHT)));
+        Api { bus, kinds, leads: None, notes: None, noted, permits }
     }
 
     /// The same, every write guarded by a Lease; without holding it nothing is written.
@@ -85,10 +87,16 @@ impl Api {
         self.notes.as_ref()
     }
 
+    /// Waits until a note has been taken since the last call returned.
+    pub(crate) async fn noted(&self) {
+        self.noted.notified().await;
+    }
+
     /// Takes a note of what the why led to; it is written within a second or so, by the recorder's worker.
     pub fn record(&self, note: Note, why: &Why) {
         if let Some(notes) = &self.notes {
             notes.lock().note(note, why.for_later(), crate::clock::now());
+            self.noted.notify_one();
         }
     }
 

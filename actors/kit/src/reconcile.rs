@@ -61,12 +61,14 @@ pub trait Reconciler: Send + 'static {
     }
 }
 
-/// A child of a supervision tree that runs a reconciler over a feed. With a leadership, it works only while it leads.
+/// A child of a supervision tree that runs a reconciler over a feed. With a leadership, it works only while it leads. Controllers of a process
+/// share the cache of what they have parsed.
 pub fn controller<R, F>(
     make: impl Fn() -> R + Send + Sync + 'static,
     feed: F,
     api: Api,
     leads: Option<Leadership>,
+    cache: Arc<ParseCache>,
     metrics: Registry,
 ) -> Child
 where
@@ -76,7 +78,7 @@ where
     let make = Arc::new(make);
     worker(R::NAME, move |scope| {
         let (make, feed, api, mut leads) = (make.clone(), feed.clone(), api.clone(), leads.clone());
-        let metrics = metrics.clone();
+        let (cache, metrics) = (cache.clone(), metrics.clone());
         async move {
             loop {
                 if let Some(leads) = &mut leads {
@@ -85,7 +87,7 @@ where
                         led = leads.wait_for(Option::is_some) => { led?; }
                     }
                 }
-                let shell = Shell::new(make(), feed.clone(), api.clone(), scope.clone(), &metrics);
+                let shell = Shell::new(make(), feed.clone(), api.clone(), cache.clone(), scope.clone(), &metrics);
                 tokio::select! {
                     () = scope.cancelled().cancelled() => return Ok(()),
                     () = lost(&mut leads) => {}
@@ -113,7 +115,7 @@ struct Shell<R, F> {
     core: R,
     feed: F,
     api: Api,
-    cache: ParseCache,
+    cache: Arc<ParseCache>,
     queue: Queue<Key>,
     scope: Scope,
     started: Instant,
@@ -131,8 +133,8 @@ struct Attempt {
 }
 
 impl<R: Reconciler, F: Feed> Shell<R, F> {
-    fn new(core: R, feed: F, api: Api, scope: Scope, metrics: &Registry) -> Self {
-        let (cache, queue, figures) = (ParseCache::default(), Queue::default(), Figures::new(metrics, R::NAME));
+    fn new(core: R, feed: F, api: Api, cache: Arc<ParseCache>, scope: Scope, metrics: &Registry) -> Self {
+        let (queue, figures) = (Queue::default(), Figures::new(metrics, R::NAME));
         scope.set_parked(Vec::new());
         Shell { core, feed, api, cache, queue, scope, started: Instant::now(), figures }
     }

@@ -7,7 +7,7 @@ mod writer;
 
 pub use writer::recorder;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -111,6 +111,8 @@ struct Series {
     count: u32,
     written: u32,
     resource_version: String,
+    /// Its number among those that wait to be written.
+    due: Option<u64>,
 }
 
 /// A series that waits to be written: since it was last written, these led to it.
@@ -142,14 +144,19 @@ pub enum Write {
 pub struct Aggregator {
     reporter: Reporter,
     series: HashMap<SeriesKey, Series>,
-    due: Vec<Due>,
+    /// In the order of their first notes.
+    due: BTreeMap<u64, Due>,
+    begun: u64,
+    /// With so many series it is looked for some to forget.
+    crowded: usize,
     names: Names,
 }
 
 impl Aggregator {
     /// An aggregator for one reporter.
     pub fn new(reporter: Reporter) -> Self {
-        Aggregator { reporter, series: HashMap::new(), due: Vec::new(), names: Names::default() }
+        let (series, due, names) = (HashMap::new(), BTreeMap::new(), Names::default());
+        Aggregator { reporter, series, due, begun: 0, crowded: MAX_SERIES, names }
     }
 
     /// Takes a note, with what led to it. It becomes the cause of the Event; of repetitions that are one write the newest comes first.
@@ -167,26 +174,29 @@ impl Aggregator {
             count: 0,
             written: 0,
             resource_version: String::new(),
+            due: None,
         });
         series.last = now;
         series.count += 1;
         series.resource_version = resource_version;
-        match self.due.iter_mut().find(|due| due.key == key) {
+        match series.due.and_then(|number| self.due.get_mut(&number)) {
             Some(due) => due.why = why.and(due.why.clone()),
-            None => self.due.push(Due { at: now + GATHER, key, why }),
+            None => {
+                self.begun += 1;
+                series.due = Some(self.begun);
+                self.due.insert(self.begun, Due { at: now + GATHER, key, why });
+            }
         }
     }
 
     /// When the next write is due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.iter().map(|due| due.at).min()
+        self.due.values().map(|due| due.at).min()
     }
 
     /// Takes the writes that are due, each with what led to it, in the order of their first notes.
     pub fn take_due(&mut self, now: Timestamp) -> Vec<(Write, Why)> {
-        let (due, later): (Vec<Due>, Vec<Due>) =
-            std::mem::take(&mut self.due).into_iter().partition(|due| due.at <= now);
-        self.due = later;
+        let due: Vec<Due> = self.due.extract_if(.., |_, due| due.at <= now).map(|(_, due)| due).collect();
         due.into_iter().filter_map(|due| Some((self.write(&due.key)?, due.why))).collect()
     }
 
@@ -194,7 +204,7 @@ impl Aggregator {
         let series = self.series.get_mut(key)?;
         let event = event(&self.reporter, key, series);
         let first = series.written == 0;
-        series.written = series.count;
+        (series.written, series.due) = (series.count, None);
         Some(if first {
             Write::Create(event)
         } else {
@@ -208,14 +218,15 @@ impl Aggregator {
     }
 
     fn forget(&mut self, now: Timestamp) {
-        if self.series.len() < MAX_SERIES {
+        if self.series.len() < self.crowded {
             return;
         }
-        let waiting: Vec<SeriesKey> = self.due.iter().map(|due| due.key.clone()).collect();
-        self.series.retain(|key, s| now.duration_since(s.last) < SERIES || waiting.contains(key));
+        self.series.retain(|_, series| now.duration_since(series.last) < SERIES || series.due.is_some());
         if self.series.len() >= MAX_SERIES {
-            self.series.retain(|key, _| waiting.contains(key));
+            self.series.retain(|_, series| series.due.is_some());
         }
+        // Those that wait stay, however many they are; looking at them again with each note would be a search for nothing.
+        self.crowded = MAX_SERIES.max(2 * self.series.len());
     }
 }
 

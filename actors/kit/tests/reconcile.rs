@@ -124,7 +124,7 @@ async fn start(core: &Core, feed: impl Feed) -> (Arc<Mutex<BTreeMap<Key, Vec<u64
     let seen = Arc::new(Mutex::new(BTreeMap::new()));
     let counts = seen.clone();
     let make = move || Counter { seen: counts.clone() };
-    let child = controller(make, feed, api, None, Registry::default());
+    let child = controller(make, feed, api, None, Arc::default(), Registry::default());
     let running = Running::start(Scope::root("test"), vec![child]).await.unwrap();
     (seen, running)
 }

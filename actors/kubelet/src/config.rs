@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::node::facts::Machine;
 use crate::spec::sandbox::NodeDns;
 
 /// The configuration of a node's kubelet.
@@ -26,6 +27,8 @@ pub struct Config {
     pub max_pods: u32,
     /// How long the container runtime may take for a request ([`REQUEST_TIMEOUT`]).
     pub request_timeout: Duration,
+    /// The machine that a hollow node claims to be. Its pods run nowhere: what would be put on disk for them is worked out, and left at that.
+    pub hollow: Option<Machine>,
 }
 
 /// What Kubernetes gives a runtime (`runtimeRequestTimeout`).

@@ -59,7 +59,7 @@ pub async fn start<F: Feed>(deps: Deps<F>) -> Result<Running, ComponentError> {
     let reporter = Reporter { component: "kubelet".to_owned(), host: deps.config.node_name.clone() };
     let api = Api::new(deps.bus.clone(), deps.kinds).recording(Arc::new(Mutex::new(Aggregator::new(reporter))));
     let context = Context {
-        machine: Arc::new(Machine::read(&deps.config.root)),
+        machine: Arc::new(deps.config.hollow.clone().unwrap_or_else(|| Machine::read(&deps.config.root))),
         api: api.clone(),
         feed: deps.feed,
         runtime: Arc::new(Patient::new(deps.runtime, deps.config.request_timeout)),

@@ -108,7 +108,7 @@ pub struct State<F> {
     scope: Scope,
     myself: ActorRef<Message>,
     pod: Arc<Pod>,
-    /// As it was when it last was a reason to decide.
+    /// As it was when it was last looked at.
     considered: Arc<Pod>,
     reasons: Reasons,
     uid: String,
@@ -179,7 +179,9 @@ impl<F: Feed> Actor for Worker<F> {
             myself: myself.clone(),
         };
         myself.send_message(Message::Look(reason))?;
-        myself.send_interval(REFRESH, || Message::Refresh);
+        if state.pod.spec.as_ref().is_some_and(|spec| spec.volumes.as_ref().is_some_and(|list| !list.is_empty())) {
+            myself.send_interval(REFRESH, || Message::Refresh);
+        }
         if !state.bounds().is_empty() {
             myself.send_interval(MEASURE, || Message::Measure);
         }

@@ -143,6 +143,15 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// The same for a pod that no term, its own or another's, relates to others: nothing is counted.
+    ///
+    /// # Errors
+    /// If no node can ever take the pod.
+    pub(crate) fn alone(pod: &'a Pod) -> Result<Self, Refusal> {
+        let (spread, inter_pod) = (spread::Counts::default(), inter_pod::Counts::default());
+        Ok(Context { pod, only: node_affinity::only(pod)?, spread, inter_pod })
+    }
+
     /// Whether a node takes the pod.
     ///
     /// # Errors

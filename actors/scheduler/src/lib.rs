@@ -10,6 +10,7 @@ pub mod commands;
 pub mod filter;
 pub mod intake;
 pub mod journal;
+mod memo;
 pub mod message;
 pub mod node;
 pub mod planner;

@@ -12,12 +12,13 @@ use cox_objects::Key;
 
 use crate::filter::{Plugin, Plugins};
 use crate::intake::Fact;
+use crate::memo::Memo;
 use crate::message;
 use crate::node::Node;
 use crate::pod::Pod;
 use crate::preempt::{Ineligible, Preemption};
 use crate::queue::Queue;
-use crate::schedule::{Decision, Outcome, schedule};
+use crate::schedule::{Decision, Outcome};
 use crate::snapshot::Snapshot;
 
 /// What a pod that leaves a node makes room for.
@@ -66,6 +67,7 @@ pub struct Attempt {
 pub struct Planner {
     name: String,
     snapshot: Snapshot,
+    memo: Memo,
     queue: Queue,
     /// Pods of ours without a node, as they are.
     waiting: HashMap<Key, Arc<Pod>>,
@@ -79,6 +81,7 @@ impl Planner {
         Planner {
             name: name.to_owned(),
             snapshot: Snapshot::default(),
+            memo: Memo::default(),
             queue: Queue::default(),
             waiting: HashMap::new(),
             assumed: HashMap::new(),
@@ -200,7 +203,7 @@ impl Planner {
                 self.queue.remove(&key);
                 continue;
             };
-            let decision = schedule(&self.snapshot, &pod, tie_break);
+            let decision = self.memo.schedule(&self.snapshot, &pod, tie_break);
             let step = match decision.node().cloned() {
                 Some(node) => self.assume(pod, node),
                 None => self.park(pod, &decision, now),

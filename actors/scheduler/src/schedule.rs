@@ -40,7 +40,9 @@ pub struct Decision {
     /// The pod.
     #[serde(skip)]
     pub pod: Key,
-    /// What was found out about each node.
+    /// How many nodes were looked at.
+    pub considered: usize,
+    /// What was found out about each of them; of many that take the pod only about the one that was chosen.
     pub nodes: Vec<(Arc<str>, Verdict)>,
     /// Where it goes.
     pub outcome: Outcome,
@@ -72,7 +74,12 @@ impl Decision {
 
 /// Decides where a pod goes. Of equally good nodes `tie_break` chooses one.
 pub fn schedule(snapshot: &Snapshot, pod: &Pod, tie_break: u64) -> Decision {
-    let decided = |nodes, outcome| Decision { pod: pod.key.clone(), nodes, outcome };
+    let decided = |nodes: Vec<(Arc<str>, Verdict)>, outcome| Decision {
+        pod: pod.key.clone(),
+        considered: nodes.len(),
+        nodes,
+        outcome,
+    };
     let context = match Context::new(snapshot, pod) {
         Ok(context) => context,
         Err(refusal) => return decided(Vec::new(), Outcome::Refused(refusal)),

@@ -87,6 +87,69 @@ pub fn scores(snapshot: &Snapshot, pod: &Pod, places: &[&Place]) -> Vec<Scores> 
     all
 }
 
+/// What can be said of one node by itself, for a pod that has nothing to do with others: those two scorers give nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Raw {
+    taints: i64,
+    affinity: i64,
+    resources: i64,
+    balanced: i64,
+    images: i64,
+}
+
+impl Raw {
+    /// Looks at a node.
+    pub(crate) fn of(snapshot: &Snapshot, pod: &Pod, place: &Place) -> Self {
+        Raw {
+            taints: taints::count(pod, place),
+            affinity: node_affinity::weight(pod, place),
+            resources: least_allocated::score(pod, place),
+            balanced: balanced::score(pod, place),
+            images: images::score(snapshot, pod, place),
+        }
+    }
+
+    /// The scores, once the highest among the nodes that take the pod are known.
+    pub(crate) fn scores(&self, highest: Highest) -> Scores {
+        let stretched = |value: i64, highest: i64| if highest > 0 { value * MAX / highest } else { value };
+        let given = |scorer| match scorer {
+            Scorer::TaintToleration => MAX - stretched(self.taints, highest.taints),
+            Scorer::NodeAffinity => stretched(self.affinity, highest.affinity),
+            Scorer::NodeResourcesFit => self.resources,
+            Scorer::NodeResourcesBalancedAllocation => self.balanced,
+            Scorer::ImageLocality => self.images,
+            Scorer::PodTopologySpread | Scorer::InterPodAffinity => 0,
+        };
+        Scores { weighted: SCORERS.map(|(scorer, weight, _)| given(scorer) * weight) }
+    }
+}
+
+/// The highest of what is stretched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Highest {
+    taints: i64,
+    affinity: i64,
+}
+
+impl Highest {
+    /// Those of all.
+    pub(crate) fn of<'a>(all: impl Iterator<Item = &'a Raw>) -> Self {
+        all.fold(Highest::default(), |highest, raw| Highest {
+            taints: highest.taints.max(raw.taints),
+            affinity: highest.affinity.max(raw.affinity),
+        })
+    }
+
+    /// Whether these are still the highest when one node's `before` has become `after`.
+    pub(crate) fn holds(self, before: Option<&Raw>, after: Option<&Raw>) -> bool {
+        let below = |raw: &Raw| raw.taints <= self.taints && raw.affinity <= self.affinity;
+        let makes = |raw: &Raw| {
+            (self.taints > 0 && raw.taints == self.taints) || (self.affinity > 0 && raw.affinity == self.affinity)
+        };
+        after.is_none_or(below) && !before.is_some_and(makes)
+    }
+}
+
 /// Stretches scores so that the highest is the best; all stay as they are if it is nothing.
 fn stretched(mut scores: Vec<i64>) -> Vec<i64> {
     let highest = scores.iter().copied().max().unwrap_or(0);

@@ -1,6 +1,6 @@
 //! The nodes and what pods use of them, kept up to date change by change; pods that were just placed count before the mirror shows it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use cox_objects::Key;
@@ -81,9 +81,62 @@ pub struct Snapshot {
     images: HashMap<String, i64>,
     repelling: usize,
     relating: usize,
+    /// The nodes on which there are pods with terms about others.
+    relating_at: BTreeSet<Arc<str>>,
+    touched: Touched,
+}
+
+/// Which nodes have changed, for those who keep what they found out about each.
+#[derive(Clone, Debug, Default)]
+struct Touched {
+    /// Counts the times that other nodes were there, or other images.
+    roster: u64,
+    /// The nodes whose load, or whose object, changed last.
+    order: VecDeque<Arc<str>>,
+    /// How many changes there were before those.
+    before: u64,
+}
+
+/// How many changes of nodes are remembered.
+const REMEMBERED: usize = 8192;
+
+impl Touched {
+    fn node(&mut self, name: &Arc<str>) {
+        self.order.push_back(name.clone());
+        if self.order.len() > REMEMBERED {
+            self.order.pop_front();
+            self.before += 1;
+        }
+    }
+}
+
+/// How far somebody has seen a snapshot's nodes change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Another number is about other nodes.
+    pub(crate) roster: u64,
+    changes: u64,
 }
 
 impl Snapshot {
+    /// How far the nodes have changed.
+    pub(crate) fn now(&self) -> Seen {
+        let Touched { roster, order, before } = &self.touched;
+        Seen { roster: *roster, changes: before + order.len() as u64 }
+    }
+
+    /// The nodes that have changed since; none if that is not remembered, or if there are other nodes.
+    pub(crate) fn touched_since(&self, seen: Seen) -> Option<impl Iterator<Item = &Arc<str>>> {
+        let Touched { roster, order, before } = &self.touched;
+        let skipped = seen.changes.checked_sub(*before).filter(|_| seen.roster == *roster)?;
+        Some(order.iter().skip(usize::try_from(skipped).ok()?))
+    }
+
+    /// The nodes on which there are pods with terms about others.
+    pub(crate) fn relating_places(&self) -> impl Iterator<Item = &Place> {
+        self.relating_at.iter().filter_map(|name| self.places.get(name))
+    }
+
     /// The nodes in the order of their names.
     pub fn places(&self) -> impl ExactSizeIterator<Item = &Place> + Clone {
         self.places.values()
@@ -143,20 +196,27 @@ impl Snapshot {
     /// A node is there, or has changed.
     pub fn set_node(&mut self, node: Node) {
         let node = Arc::new(node);
-        let old = self.places.remove(&node.name);
-        if let Some(old) = &old {
-            self.count_images(&old.node, -1);
+        if let Some(place) = self.places.get_mut(&node.name) {
+            if place.node == node {
+                return;
+            }
+            let old = std::mem::replace(&mut place.node, node.clone());
+            self.touched.node(&node.name);
+            if old.images != node.images {
+                self.count_images(&old, -1);
+                self.count_images(&node, 1);
+                self.touched.roster += 1;
+            }
+            return;
         }
         self.count_images(&node, 1);
-        let load = match old {
-            Some(old) => old.load,
-            None => {
-                let load = self.elsewhere.remove(&node.name).unwrap_or_default();
-                self.repelling += load.repelling;
-                self.relating += load.relating;
-                load
-            }
-        };
+        let load = self.elsewhere.remove(&node.name).unwrap_or_default();
+        self.repelling += load.repelling;
+        self.relating += load.relating;
+        if load.relating > 0 {
+            self.relating_at.insert(node.name.clone());
+        }
+        self.touched.roster += 1;
         self.places.insert(node.name.clone(), Place { node, load });
     }
 
@@ -166,6 +226,8 @@ impl Snapshot {
         self.count_images(&place.node, -1);
         self.repelling -= place.load.repelling;
         self.relating -= place.load.relating;
+        self.relating_at.remove(name);
+        self.touched.roster += 1;
         if !place.load.pods.is_empty() {
             self.elsewhere.insert(place.node.name.clone(), place.load);
         }
@@ -218,9 +280,16 @@ impl Snapshot {
                 let load = &mut place.load;
                 self.repelling -= load.repelling;
                 self.relating -= load.relating;
+                let related = load.relating > 0;
                 change(load);
                 self.repelling += load.repelling;
                 self.relating += load.relating;
+                match (related, load.relating > 0) {
+                    (false, true) => drop(self.relating_at.insert(node.clone())),
+                    (true, false) => drop(self.relating_at.remove(node)),
+                    _ => {}
+                }
+                self.touched.node(node);
             }
             None => {
                 let load = self.elsewhere.entry(node.clone()).or_default();

@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn an_identity_survives_its_token() {
-    let named = ["node:worker-1.example.com", "proxy:a", "integrator:x y", "controller:deployment-controller"];
+    let named =
+        ["node:worker-1.example.com", "proxy:a", "integrator:x y", "hollow:1000", "controller:deployment-controller"];
     let fixed = Identity::FIXED.iter().map(ToString::to_string);
     for text in fixed.chain(named.map(str::to_owned)) {
         let identity: Identity = text.parse().unwrap();
@@ -17,7 +18,7 @@ fn an_identity_survives_its_token() {
 
 #[test]
 fn what_names_nobody_is_refused() {
-    for text in ["", "root", "node:", "controller:made-up", "gateway:x"] {
+    for text in ["", "root", "node:", "controller:made-up", "gateway:x", "hollow:x"] {
         assert!(text.parse::<Identity>().is_err(), "{text:?}");
     }
 }

@@ -22,6 +22,7 @@ const TELL_AGAIN: Duration = Duration::from_millis(200);
 pub(super) struct Facts {
     pub(super) cluster: String,
     pub(super) nodes: Vec<String>,
+    pub(super) hollow_nodes: u16,
     pub(super) port: u16,
     pub(super) dir: PathBuf,
     pub(super) store: PathBuf,
@@ -54,7 +55,7 @@ impl Door {
         if !all.contains(&identity) {
             all.push(identity.clone());
         }
-        let keys = Keys::open(&facts.dir, &identities(&facts.nodes, all))?;
+        let keys = Keys::open(&facts.dir, &identities(&facts.nodes, facts.hollow_nodes, all))?;
         self.write_configuration(&keys)?;
         let refused = || ServerError::NotReloaded(facts.log.clone());
         let credentials = keys.credentials(&identity).ok_or_else(refused)?;
@@ -92,7 +93,8 @@ impl Door {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(ServerError::Io(file, e)),
             _ => {}
         }
-        let keys = Keys::open(&facts.dir, &identities(&facts.nodes, keys::integrators(&facts.dir)))?;
+        let keys =
+            Keys::open(&facts.dir, &identities(&facts.nodes, facts.hollow_nodes, keys::integrators(&facts.dir)))?;
         self.write_configuration(&keys)?;
         child::reload(&facts.pid_file, &facts.conf);
         Ok(())

@@ -54,9 +54,13 @@ pub fn permissions(subjects: &Subjects, identity: &Identity) -> Permissions {
             p.subscribe.push(subjects.node_wildcard("heartbeat"));
         }
         Identity::Feed => p.subscribe.push(subjects.node_wildcard("feed")),
-        Identity::Node(node) => {
-            p.publish.extend(["feed", "heartbeat"].map(|what| subjects.node(node, what)));
-            p.subscribe.extend(TO_NODE.iter().map(|what| subjects.node(node, what)));
+        Identity::Node(node) => of_node(&mut p, subjects, node),
+        Identity::Hollow(count) => {
+            for node in (1..=*count).map(Identity::hollow_node) {
+                of_node(&mut p, subjects, &node);
+                let node = Identity::Node(node);
+                p.publish.extend([subjects.api_of(&node), subjects.answers_of(&node)]);
+            }
         }
         Identity::Proxy(node) => p.publish.push(subjects.node(node, "feed")),
         Identity::Ops => p.publish.push(subjects.ctl_wildcard()),
@@ -70,6 +74,12 @@ pub fn permissions(subjects: &Subjects, identity: &Identity) -> Permissions {
         Identity::Scheduler | Identity::Mirror | Identity::Transport | Identity::Controller(_) => {}
     }
     p
+}
+
+/// What a kubelet says and hears under its node's name.
+fn of_node(p: &mut Permissions, subjects: &Subjects, node: &str) {
+    p.publish.extend(["feed", "heartbeat"].map(|what| subjects.node(node, what)));
+    p.subscribe.extend(TO_NODE.iter().map(|what| subjects.node(node, what)));
 }
 
 #[cfg(test)]
@@ -145,6 +155,21 @@ mod tests {
         assert!(may_hear(&node, &s.node("n", "exec")) && !may_hear(&node, &s.node("m", "exec")));
         assert!(!may_hear(&node, &s.events_all()) && !may_publish(&node, &s.read(&node, "snapshot")));
         assert!(permissions(&s, &node).publish.iter().all(|p| !p.starts_with('$')));
+    }
+
+    #[test]
+    fn the_credential_of_hollow_nodes_covers_them_and_no_other() {
+        let s = Subjects::new("c");
+        let hollow = Identity::Hollow(2);
+        for (node, covered) in [("hollow-1", true), ("hollow-2", true), ("hollow-3", false), ("n", false)] {
+            let identity = Identity::Node(node.to_owned());
+            assert_eq!(may_publish(&hollow, &s.node(node, "feed")), covered, "{node}");
+            assert_eq!(may_publish(&hollow, &s.api(&identity, Verb::Patch, "", "pods/status")), covered, "{node}");
+            assert_eq!(may_publish(&hollow, &s.inbox(&Identity::Gateway, &identity.token(), "x", "r1")), covered);
+            assert_eq!(may_hear(&hollow, &s.node(node, "exec")), covered, "{node}");
+            assert!(!may_hear(&hollow, &s.inbox(&identity, "apiserver", "x", "r1")), "{node}");
+        }
+        assert!(!may_publish(&hollow, &s.read(&hollow, "snapshot")) && !may_hear(&hollow, &s.events_all()));
     }
 
     #[test]

@@ -61,6 +61,15 @@ fn answers_go_to_who_asked_only() {
     assert!(!s.may_answer(&Identity::Feed, &feed, &to(&node("c"), &Identity::Feed)));
     assert!(s.may_answer(&node("a.b"), &s.node("a.b", "exec"), &to(&Identity::Gateway, &node("a.b"))));
     assert!(!s.may_answer(&node("a.b"), &s.node("a.b", "exec"), &to(&node("c"), &node("a.b"))));
+    let hollow = Identity::Hollow(2);
+    for (name, own) in [("hollow-1", true), ("hollow-2", true), ("hollow-3", false), ("hollow-01", false), ("n", false)]
+    {
+        let (feed, exec) = (s.node(name, "feed"), s.node(name, "exec"));
+        let write = s.api(&node(name), Verb::Patch, "", "pods/status");
+        assert_eq!(s.may_answer(&Identity::Feed, &feed, &to(&hollow, &Identity::Feed)), own, "{name}");
+        assert_eq!(s.may_answer(&apiserver, &write, &to(&hollow, &apiserver)), own, "{name}");
+        assert_eq!(s.may_answer(&hollow, &exec, &to(&Identity::Gateway, &node(name))), own, "{name}");
+    }
     let tree = s.ctl(&scheduler, "tree");
     assert!(s.may_answer(&scheduler, &tree, &to(&Identity::Ops, &scheduler)));
     assert!(!s.may_answer(&scheduler, &tree, &to(&Identity::Gateway, &scheduler)));

@@ -28,6 +28,7 @@ pub(crate) fn config(dir: &std::path::Path) -> ServerConfig {
         cluster: "test".into(),
         binary: None,
         nodes: vec!["n1".into(), "n2".into()],
+        hollow_nodes: 0,
     }
 }
 

@@ -21,6 +21,9 @@ use crate::cli::Bench;
 
 mod memory;
 
+/// How many pods are started at once, if nothing else is asked for, and at most.
+const MANY: u32 = 20;
+const MOST: u16 = 100;
 /// How many pods are started and deleted one by one at most.
 const ONE_BY_ONE: u64 = 50;
 /// How many containers are killed at most.
@@ -40,6 +43,7 @@ const COMMAND: &str = r#"trap "exit 0" TERM; while :; do sleep 1000 & wait; done
 /// If a pod does not get where it should.
 pub(super) async fn measure(place: &Place<'_>, options: &Bench) -> Result<(Vec<Measured>, Option<NodeMemory>)> {
     let mut pods = Pods::open(place, &options.image).await?;
+    let many = u16::try_from(options.pods.unwrap_or(MANY)).unwrap_or(MOST).min(MOST);
     let run = options.data_dir.join("node").join("run");
     let count = options.count.min(ONE_BY_ONE);
     let mut results = Vec::new();
@@ -74,15 +78,15 @@ pub(super) async fn measure(place: &Place<'_>, options: &Bench) -> Result<(Vec<M
 
     let (mut burst, began, mut full) = (Samples::default(), Instant::now(), None);
     for round in 0..count.min(ROUNDS) {
-        let names: Vec<String> = (0..options.pods).map(|number| format!("many-{round}-{number}")).collect();
+        let names: Vec<String> = (0..many).map(|number| format!("many-{round}-{number}")).collect();
         burst.took(pods.start_all(&names).await?);
         tokio::time::sleep(REST * 5).await;
         full = memory::look(&run)?;
         pods.delete_all(&names).await?;
         tokio::time::sleep(REST * 5).await;
     }
-    results.push(burst.measured("pod-burst", options.pods, began.elapsed()));
-    let memory = idle.zip(full).map(|(idle, full)| memory::told(&idle, &full, options.pods));
+    results.push(burst.measured("pod-burst", many, began.elapsed()));
+    let memory = idle.zip(full).map(|(idle, full)| memory::told(&idle, &full, many));
     Ok((results, memory))
 }
 

@@ -49,6 +49,7 @@ impl Samples {
             p90_ms: at(0.90),
             p99_ms: at(0.99),
             max_ms: at(1.0),
+            facts: Vec::new(),
         }
     }
 }
@@ -74,6 +75,9 @@ pub(super) struct Measured {
     pub(super) p90_ms: Option<f64>,
     pub(super) p99_ms: Option<f64>,
     pub(super) max_ms: Option<f64>,
+    /// What else is to be known of it: a name and a figure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) facts: Vec<(&'static str, f64)>,
 }
 
 /// What a process, or several together, have of memory, in KiB.
@@ -164,6 +168,9 @@ impl Report {
             let _ = writeln!(out, "{line}");
         }
         out += &self.node.iter().map(NodeMemory::lines).collect::<String>();
+        for (m, (name, figure)) in self.results.iter().flat_map(|m| m.facts.iter().map(move |fact| (m, fact))) {
+            let _ = writeln!(out, "{}: {name}: {figure:.2}", m.operation);
+        }
         for m in &self.results {
             if let Some(failure) = &m.failure {
                 let _ = writeln!(

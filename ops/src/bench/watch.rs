@@ -190,7 +190,7 @@ async fn read(_connection: Connection, mut body: Incoming, writers: u16, begin: 
     Ok(seen)
 }
 
-fn take_line(rest: &mut BytesMut) -> Option<Bytes> {
+pub(super) fn take_line(rest: &mut BytesMut) -> Option<Bytes> {
     let end = memchr::memchr(b'\n', rest)?;
     Some(rest.split_to(end + 1).freeze())
 }

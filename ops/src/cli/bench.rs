@@ -38,9 +38,13 @@ pub struct Bench {
     /// For pods: the image of their containers, which must be on the node and have a shell (as that of the demo).
     #[arg(long, value_name = "NAME", default_value = "cox.local/web:1")]
     pub image: String,
-    /// For pods: how many are started at once.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub pods: u16,
+    /// How many nodes `schedule` makes, and `hollow` waits for.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub nodes: u32,
+    /// How many pods: those that `pods` starts at once (20 if not given, 100 at most), or that `schedule` and `hollow` make in all (5 and 30
+    /// for each node if not given).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500_000))]
+    pub pods: Option<u32>,
     /// Measure with so many ConfigMaps beside those that the measurements make: one table for each number, the smallest first.
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub objects: Vec<u64>,
@@ -64,10 +68,14 @@ pub enum Operation {
     Watch,
     /// Pods are started, one by one and many at once, deleted, and their containers killed: needs a node, and is measured only when asked for.
     Pods,
+    /// Pods find their nodes, which are objects without kubelets. Not measured unless it is asked for, in a cluster without nodes.
+    Schedule,
+    /// Deployments until all their pods run on hollow nodes. Not measured unless it is asked for, with `cox up --hollow-nodes`.
+    Hollow,
 }
 
 impl Operation {
-    /// All that need no node, in the order in which they are measured.
+    /// Those that need nothing but an API, in the order in which they are measured.
     pub const ALL: [Operation; 5] =
         [Operation::Create, Operation::Get, Operation::Update, Operation::List, Operation::Watch];
 }
@@ -81,6 +89,8 @@ impl fmt::Display for Operation {
             Operation::List => "list",
             Operation::Watch => "watch",
             Operation::Pods => "pods",
+            Operation::Schedule => "schedule",
+            Operation::Hollow => "hollow",
         })
     }
 }

@@ -8,6 +8,7 @@
 mod client;
 mod interest;
 mod message;
+mod router;
 mod serve;
 
 pub use interest::{Interest, Scope};

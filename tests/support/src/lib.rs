@@ -36,7 +36,8 @@ impl Core {
     /// Starts one in a folder, or starts it again there; these nodes have credentials.
     pub async fn start(dir: &Path, nodes: &[&str]) -> Core {
         let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
-        let config = ServerConfig { data_dir: dir.to_owned(), cluster: "test".to_owned(), binary: None, nodes };
+        let cluster = "test".to_owned();
+        let config = ServerConfig { data_dir: dir.to_owned(), cluster, binary: None, nodes, hollow_nodes: 0 };
         let nats = NatsServer::start(config).await.unwrap();
         let apiserver = apiserver(&nats, dir).await;
         let mirror = Mirror::new(Limits::default());

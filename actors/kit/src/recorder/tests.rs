@@ -92,6 +92,17 @@ fn memory_is_bounded() {
 }
 
 #[test]
+fn a_burst_is_written_whole_and_then_forgotten() {
+    let mut events = aggregator();
+    let burst = MAX_SERIES * 5;
+    (0..burst).for_each(|i| events.note(note(&i.to_string()), because(1), at(0)));
+    assert_eq!(events.take_due(at(1000)).len(), burst);
+    (0..burst).for_each(|i| events.note(note(&format!("again {i}")), because(1), at(2000)));
+    assert_eq!(events.take_due(at(3000)).len(), burst);
+    assert!(events.series.len() <= 2 * burst, "{}", events.series.len());
+}
+
+#[test]
 fn events_of_the_same_moment_are_listed_in_their_order() {
     let mut events = aggregator();
     let said: Vec<String> = (0..50).map(|n| format!("step {n}")).collect();

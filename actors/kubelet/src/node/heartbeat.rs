@@ -126,9 +126,11 @@ pub fn lease_keeper<F: Feed>(context: Context<F>) -> Child {
     worker("node-lease", move |scope| {
         let context = context.clone();
         async move {
+            // Nodes that start together do not go on together.
+            let mut period = LEASE_PERIOD.mul_f64(rand::random());
             loop {
                 let wait = match renew(&context).await {
-                    Ok(()) => LEASE_PERIOD,
+                    Ok(()) => std::mem::replace(&mut period, LEASE_PERIOD),
                     Err(error) => {
                         tracing::warn!(%error, "the node's Lease was not renewed");
                         RETRY

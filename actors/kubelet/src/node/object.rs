@@ -26,11 +26,15 @@ pub fn registration(config: &Config, machine: &Machine) -> Value {
 
 /// The labels that the kubelet keeps right.
 pub fn labels(config: &Config, machine: &Machine) -> Value {
-    json!({
+    let mut labels = json!({
         "beta.kubernetes.io/arch": machine.architecture, "beta.kubernetes.io/os": "linux",
         "kubernetes.io/arch": machine.architecture, "kubernetes.io/os": "linux",
         "kubernetes.io/hostname": config.node_name,
-    })
+    });
+    if let Some(labels) = labels.as_object_mut().filter(|_| config.hollow.is_some()) {
+        labels.insert("node.kubernetes.io/instance-type".to_owned(), "hollow".into());
+    }
+    labels
 }
 
 /// What the node's health is judged by.
@@ -126,6 +130,7 @@ mod tests {
             version: "v1.36.2+cox.0.1.0".into(),
             max_pods: 110,
             request_timeout: crate::config::REQUEST_TIMEOUT,
+            hollow: None,
         }
     }
 

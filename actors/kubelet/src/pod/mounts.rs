@@ -87,6 +87,7 @@ pub(super) async fn prepare<F: Feed>(
         let place = sources.places.get(&mount.name).ok_or_else(|| MountError::Volume(mount.name.clone()))?;
         let path = match sub {
             None => place.clone(),
+            Some(sub) if context.config.hollow.is_some() => place.join(sub),
             Some(sub) => held(pod, context, container, (index, mount), place, &sub)?,
         };
         mounts.push(Mount {
@@ -103,7 +104,9 @@ pub(super) async fn prepare<F: Feed>(
             read_only: mount.read_only == Some(true),
         });
     }
-    provided(context, pod, container, attempt, sandbox, &mut mounts)?;
+    if context.config.hollow.is_none() {
+        provided(context, pod, container, attempt, sandbox, &mut mounts)?;
+    }
     Ok(mounts)
 }
 

@@ -38,8 +38,9 @@ impl<F: Feed> State<F> {
     pub(super) fn look(&mut self, reason: Reason) {
         self.reread();
         let news = self.reasons.kept.is_empty() || concerns(&self.considered, &self.pod) || self.gone;
+        // Without news both are the same as far as it matters, and one is enough to keep.
+        self.considered = self.pod.clone();
         if news || !reason.is_event() {
-            self.considered = self.pod.clone();
             self.reasons.add(reason);
         }
     }

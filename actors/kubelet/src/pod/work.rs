@@ -53,9 +53,12 @@ pub(super) async fn finish<F: Feed>(context: &Context<F>, uid: &str, leaving: Ve
         // It was cancelled: that is how it ends.
         let _ = task.await;
     }
+    context.tokens.forget(uid);
+    if context.config.hollow.is_some() {
+        return Finished::Plain(Ok(()));
+    }
     let folder = context.config.pod_dir(uid);
     let gone = tokio::task::spawn_blocking(move || manager::tear_down_volumes(&folder)).await;
-    context.tokens.forget(uid);
     Finished::Plain(match gone {
         Ok(result) => result.map_err(|e| e.to_string()),
         Err(error) => Err(error.to_string()),

@@ -62,6 +62,9 @@ async fn remove<F: Feed>(context: &Context<F>, sandbox: Sandbox) -> bool {
     tracing::info!(sandbox = %sandbox.spec.id, "what is left of a pod that is gone is removed");
     let work = async {
         context.runtime.remove_sandbox(&sandbox.spec.id).await?;
+        if context.config.hollow.is_some() {
+            return Ok(());
+        }
         let logs = sandbox.spec.log_directory.clone();
         blocking(move || manager::tear_down(&logs)).await?;
         Ok::<_, SweepError>(())
@@ -77,6 +80,9 @@ async fn remove<F: Feed>(context: &Context<F>, sandbox: Sandbox) -> bool {
 
 /// Removes the folders of pods that are gone; those of pods that have just come have workers already.
 async fn folders<F: Feed>(context: &Context<F>, workers: &HashSet<String>) -> Result<(), SweepError> {
+    if context.config.hollow.is_some() {
+        return Ok(());
+    }
     let root = context.config.pods_root();
     let Ok(mut entries) = tokio::fs::read_dir(&root).await else { return Ok(()) };
     let mut all = HashSet::new();

@@ -61,10 +61,13 @@ fn make<F: Feed>(
 ) -> Result<PathBuf, String> {
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     let place = |plugin: &str| context.config.volume_dir(uid, plugin, &volume.name);
-    let owner = Ownership::of(pod);
+    let (owner, hollow) = (Ownership::of(pod), context.config.hollow.is_some());
     let plain = |error: io::Error| error.to_string();
     if let Some(empty) = &volume.empty_dir {
         let folder = place(EMPTY_DIR);
+        if hollow {
+            return Ok(folder);
+        }
         let memory = empty.medium.as_deref() == Some("Memory");
         // Once made it is the containers': neither its permissions nor its owner are touched again.
         let made = context.config.pod_dir(uid).join(MADE).join(&volume.name);
@@ -83,7 +86,9 @@ fn make<F: Feed>(
         return Ok(folder);
     }
     if let Some(host) = &volume.host_path {
-        check_host_path(host)?;
+        if !hollow {
+            check_host_path(host)?;
+        }
         return Ok(PathBuf::from(&host.path));
     }
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
@@ -96,6 +101,9 @@ fn make<F: Feed>(
         ));
     };
     let folder = place(if volume.config_map.is_some() { "configmap" } else { "memory" });
+    if hollow {
+        return Ok(folder);
+    }
     make_folder(&folder).map_err(plain)?;
     if volume.config_map.is_some() {
         set_mode(&folder, 0o777).map_err(plain)?;

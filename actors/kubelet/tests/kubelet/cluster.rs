@@ -67,6 +67,7 @@ impl Cluster {
             version: "v1.36.2+cox.0.1.0".to_owned(),
             max_pods: 110,
             request_timeout: self.patience,
+            hollow: None,
         };
         let deps = Deps {
             bus: self.core.connect(Identity::Node(NODE.to_owned())).await,

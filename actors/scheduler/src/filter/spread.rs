@@ -8,7 +8,7 @@ use crate::pod::{Pod, Spread};
 use crate::snapshot::Snapshot;
 
 /// How many matching pods each place has, for each required constraint.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Counts<'a> {
     constraints: Vec<Counted<'a>>,
 }

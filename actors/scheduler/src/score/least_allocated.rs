@@ -5,15 +5,19 @@ use crate::pod::Pod;
 use crate::snapshot::{Place, Snapshot};
 
 pub(super) fn scores(_: &Snapshot, pod: &Pod, places: &[&Place]) -> Vec<i64> {
-    let score = |place: &&Place| {
-        let (all, used) = (&place.node.allocatable, &place.load.assumed);
-        let cpu = left(all.milli_cpu, used.milli_cpu + pod.assumed.milli_cpu);
-        let memory = left(all.memory, used.memory + pod.assumed.memory);
-        // What the node has none of does not count.
-        let counted: Vec<i64> = [cpu, memory].into_iter().flatten().collect();
-        counted.iter().sum::<i64>().checked_div(i64::try_from(counted.len()).unwrap_or(0)).unwrap_or(0)
-    };
-    places.iter().map(score).collect()
+    places.iter().map(|place| score(pod, place)).collect()
+}
+
+pub(super) fn score(pod: &Pod, place: &Place) -> i64 {
+    let (all, used) = (&place.node.allocatable, &place.load.assumed);
+    let cpu = left(all.milli_cpu, used.milli_cpu + pod.assumed.milli_cpu);
+    let memory = left(all.memory, used.memory + pod.assumed.memory);
+    // What the node has none of does not count.
+    match (cpu, memory) {
+        (Some(cpu), Some(memory)) => (cpu + memory) / 2,
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => 0,
+    }
 }
 
 fn left(all: i64, used: i64) -> Option<i64> {

@@ -11,12 +11,12 @@ use crate::Change;
 use crate::state::Put;
 
 /// `node.k8s.io/v1` RuntimeClass.
-const RUNTIMECLASSES: Resource = Resource::from_static("runtimeclasses.node.k8s.io");
+pub(super) const RUNTIMECLASSES: Resource = Resource::from_static("runtimeclasses.node.k8s.io");
 
 /// For whom a feed is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
-    /// The node's pods with what they name, its Node and Lease, and Services with their endpoints.
+    /// The node's pods with what they name, its Node, and Services.
     Kubelet,
     /// Services with their endpoints, and the Node.
     Proxy,
@@ -33,42 +33,54 @@ pub struct Interest {
     named: HashMap<Key, usize>,
     /// What the node was sent.
     sent: HashMap<Key, Revision>,
+    /// What pods have begun to name, or name no longer.
+    news: Vec<(Key, bool)>,
 }
 
 impl Interest {
     /// Nothing was sent yet.
     pub fn new(node: &str, scope: Scope) -> Self {
         let (pods, named, sent) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Interest { node: node.to_owned(), scope, pods, named, sent }
+        Interest { node: node.to_owned(), scope, pods, named, sent, news: Vec::new() }
     }
 
-    /// The resources whose changes matter, pods last.
-    pub fn resources(&self) -> Vec<Resource> {
-        let network = [Resource::NODES, Resource::SERVICES, Resource::ENDPOINTSLICES];
-        let own = [
-            Resource::LEASES,
-            Resource::NAMESPACES,
-            Resource::SERVICEACCOUNTS,
-            Resource::SECRETS,
-            Resource::CONFIGMAPS,
-            RUNTIMECLASSES,
-            Resource::PODS,
-        ];
+    /// The node.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Whether changes of a resource concern each node's feed of this scope.
+    pub(super) fn wants_all(&self, resource: &Resource) -> bool {
         match self.scope {
-            Scope::Kubelet => network.into_iter().chain(own).collect(),
-            Scope::Proxy => network.into(),
+            Scope::Kubelet => *resource == Resource::SERVICES,
+            Scope::Proxy => *resource == Resource::SERVICES || *resource == Resource::ENDPOINTSLICES,
         }
     }
 
-    /// Everything that concerns the node, in an order in which it can be used.
-    pub fn whole(&mut self, state: &dyn Source) -> Vec<Put> {
+    /// Everything that concerns the node, in an order in which it can be used; these are the pods that are bound to it.
+    pub fn whole<'a>(&mut self, state: &dyn Source, pods: impl IntoIterator<Item = &'a Key>) -> Vec<Put> {
         let mut puts = Puts::at(state.revision(), Arc::default());
-        for resource in self.resources() {
-            for (key, object) in state.list(&resource, "") {
-                self.take_one(&key, Some(&object), state, &mut puts);
+        let own = Key::new(Resource::NODES, "", &self.node);
+        self.send(&own, state.get(&own).as_ref(), &mut puts);
+        for resource in [Resource::SERVICES, Resource::ENDPOINTSLICES] {
+            for (key, object) in self.wants_all(&resource).then(|| state.list(&resource, "")).into_iter().flatten() {
+                self.send(&key, Some(&object), &mut puts);
             }
         }
+        for key in pods {
+            self.take_one(key, state.get(key).as_ref(), state, &mut puts);
+        }
         puts.all
+    }
+
+    /// What its pods name.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Key> {
+        self.named.keys()
+    }
+
+    /// What pods have begun to name (or, with false, name no longer) since the last call.
+    pub(super) fn take_news(&mut self) -> Vec<(Key, bool)> {
+        std::mem::take(&mut self.news)
     }
 
     /// What a change means for the node: nothing, or puts in an order in which they can be used.
@@ -80,7 +92,10 @@ impl Interest {
 
     fn take_one(&mut self, key: &Key, object: Option<&Object>, state: &dyn Source, puts: &mut Puts) {
         if key.resource == Resource::PODS {
-            return self.take_pod(key, object, state, puts);
+            if self.scope == Scope::Kubelet {
+                self.take_pod(key, object, state, puts);
+            }
+            return;
         }
         if self.concerns(key) {
             self.send(key, object, puts);
@@ -90,11 +105,8 @@ impl Interest {
     /// Whether an object that is no pod concerns the node.
     fn concerns(&self, key: &Key) -> bool {
         match &key.resource {
-            resource if *resource == Resource::SERVICES || *resource == Resource::ENDPOINTSLICES => true,
+            resource if self.wants_all(resource) => true,
             resource if *resource == Resource::NODES => key.name() == self.node,
-            resource if *resource == Resource::LEASES => {
-                key.namespace() == "kube-node-lease" && key.name() == self.node
-            }
             _ => self.named.contains_key(key),
         }
     }
@@ -107,6 +119,7 @@ impl Interest {
             let count = self.named.entry(name.clone()).or_default();
             *count += 1;
             if *count == 1 {
+                self.news.push((name.clone(), true));
                 self.send(name, state.get(name).as_ref(), puts);
             }
         }
@@ -116,6 +129,7 @@ impl Interest {
                 *count -= 1;
                 if *count == 0 {
                     self.named.remove(name);
+                    self.news.push((name.clone(), false));
                     self.send(name, None, puts);
                 }
             }

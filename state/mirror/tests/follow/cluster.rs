@@ -60,6 +60,7 @@ impl Cluster {
             cluster: "test".into(),
             binary: None,
             nodes: vec!["n1".into()],
+            hollow_nodes: 0,
         };
         let server = NatsServer::start(config).await.unwrap();
         let log = Log::open(dir.path(), options, Box::new(Any)).unwrap();

@@ -93,19 +93,22 @@ fn the_whole_set_is_what_concerns_the_node() {
     let mut cluster = filled();
     cluster.put(&key(Resource::PODS, "p"), |r| Some(pod("n1", "s1", r)));
     cluster.put(&key(Resource::PODS, "q"), |r| Some(pod("n2", "s2", r)));
-    let whole = told(&Interest::new("n1", Scope::Kubelet).whole(&cluster.state));
-    let own = ["+nodes/n1", "+services/ns/web", "+leases.coordination.k8s.io/kube-node-lease/n1"];
+    cluster.put(&key(Resource::ENDPOINTSLICES, "web-1"), |r| Some(plain("EndpointSlice", r)));
+    let pods = [key(Resource::PODS, "p"), key(Resource::PODS, "q")];
+    let whole = told(&Interest::new("n1", Scope::Kubelet).whole(&cluster.state, &pods));
+    let own = ["+nodes/n1", "+services/ns/web"];
     let expected: Vec<&str> = own.into_iter().chain(NAMED).chain(["+pods/ns/p"]).collect();
     assert_eq!(whole, expected);
-    let network = told(&Interest::new("n1", Scope::Proxy).whole(&cluster.state));
-    assert_eq!(network, ["+nodes/n1", "+services/ns/web"], "a proxy is shown no Secret");
+    let network = told(&Interest::new("n1", Scope::Proxy).whole(&cluster.state, &pods));
+    let slices = "+endpointslices.discovery.k8s.io/ns/web-1";
+    assert_eq!(network, ["+nodes/n1", "+services/ns/web", slices], "a proxy is shown no Secret");
 }
 
 #[test]
 fn what_a_pod_names_comes_before_it_and_goes_after_it() {
     let mut cluster = filled();
     let mut interest = Interest::new("n1", Scope::Kubelet);
-    interest.whole(&cluster.state);
+    interest.whole(&cluster.state, []);
     let place = key(Resource::PODS, "p");
     let mut take = |cluster: &mut Cluster, key: &Key, make: &dyn Fn(Revision) -> Option<Object>| {
         let change = cluster.put(key, make);
@@ -133,7 +136,7 @@ fn what_a_pod_names_comes_before_it_and_goes_after_it() {
 fn an_older_change_of_what_was_sent_newer_is_left_out() {
     let mut cluster = filled();
     let mut interest = Interest::new("n1", Scope::Kubelet);
-    interest.whole(&cluster.state);
+    interest.whole(&cluster.state, []);
     // The pod's change is taken in late: the Secret has changed again in the meantime.
     let bound = cluster.put(&key(Resource::PODS, "p"), |r| Some(pod("n1", "s1", r)));
     let changed = cluster.put(&key(Resource::SECRETS, "s1"), |r| Some(plain("Secret", r)));
@@ -145,7 +148,7 @@ fn an_older_change_of_what_was_sent_newer_is_left_out() {
 fn another_nodes_objects_do_not_come() {
     let mut cluster = filled();
     let mut interest = Interest::new("n1", Scope::Kubelet);
-    interest.whole(&cluster.state);
+    interest.whole(&cluster.state, []);
     for (place, make) in [
         (Key::new(Resource::NODES, "", "n2"), plain("Node", 90)),
         (Key::new(Resource::LEASES, "kube-node-lease", "n2"), plain("Lease", 91)),
