@@ -1,5 +1,5 @@
-//! What reads of a log of 100,000 events cost: an object as it is and as it was, a range, a snapshot's keys, opening; and commits while the past
-//! is let go of.
+//! What a log of 100,000 events (or of `COX_LOG_EVENTS`) takes: an object as it is and as it was, a range, a snapshot, opening, and letting go of
+//! the past.
 
 #![allow(missing_docs, clippy::expect_used, reason = "a benchmark may fail, and criterion's macros make public items")]
 
@@ -11,9 +11,13 @@ use cox_objects::{Draft, Event, Key, Object, Resource, Revision};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 
-/// Objects, each written so many times.
+/// Objects, written in turn.
 const OBJECTS: u64 = 10_000;
-const EVENTS: u64 = 100_000;
+
+/// How many events there are.
+fn events() -> u64 {
+    std::env::var("COX_LOG_EVENTS").map_or(100_000, |text| text.parse().expect("a number of events"))
+}
 
 struct Any;
 impl Arbiter for Any {
@@ -40,8 +44,8 @@ fn open(dir: &Path) -> Log {
     Log::open(dir, Options::default(), Box::new(Any)).expect("a log")
 }
 
-fn fill(runtime: &tokio::runtime::Runtime, log: &Log) {
-    for from in (0..EVENTS).step_by(100) {
+fn fill(runtime: &tokio::runtime::Runtime, log: &Log, events: u64) {
+    for from in (0..events).step_by(100) {
         let changes = (from..from + 100).map(write).collect();
         runtime.block_on(log.commit(Transaction { changes, time: from, ..Transaction::default() })).expect("a commit");
     }
@@ -50,31 +54,34 @@ fn fill(runtime: &tokio::runtime::Runtime, log: &Log) {
 fn bench(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let dir = tempfile::tempdir().expect("a folder");
-    let mut log = open(dir.path());
-    fill(&runtime, &log);
+    let log = open(dir.path());
+    let events = events();
+    fill(&runtime, &log, events);
     let mut n = 0;
     let mut next = || {
         n += 7_919;
         n
     };
     criterion.bench_function("get", |b| b.iter(|| log.get(&key(next())).expect("a read")));
-    criterion.bench_function("get at", |b| b.iter(|| log.get_at(&key(next()), EVENTS / 2).expect("a read")));
+    criterion.bench_function("get at", |b| b.iter(|| log.get_at(&key(next()), events / 2).expect("a read")));
     let mut ranges = criterion.benchmark_group("range");
     ranges.throughput(Throughput::Elements(1_000));
     ranges.bench_function("1000 events", |b| {
         b.iter(|| {
-            let from = next() % (EVENTS - 1_000) + 1;
+            let from = next() % (events - 1_000) + 1;
             log.events(from, from + 999, usize::MAX).expect("a read")
         });
     });
     ranges.finish();
-    criterion.bench_function("snapshot of 10000 keys", |b| b.iter(|| log.snapshot().expect("a snapshot")));
+    criterion.bench_function("snapshot of 10000 objects", |b| b.iter(|| log.snapshot().expect("a snapshot").count()));
+    let mut held = Some(log);
     criterion.bench_function("open", |b| {
         b.iter(|| {
-            log.clone().close();
-            log = open(dir.path());
+            held.take().expect("it is open").close();
+            held = Some(open(dir.path()));
         });
     });
+    let log = held.expect("it is open");
     // Each step is taken anew: what one has swept the next one does not sweep.
     let policy =
         Retention { keep: Keep::Newest, window: Duration::ZERO, window_revisions: 100, ..Retention::default() };
@@ -82,7 +89,7 @@ fn bench(criterion: &mut Criterion) {
     criterion.bench_function("sweep of 128 events", |b| {
         b.iter(|| {
             if log.sweep(128).expect("a step").done {
-                fill(&runtime, &log);
+                fill(&runtime, &log, 100_000);
                 log.retain(&policy, u64::MAX).expect("floors");
             }
         });

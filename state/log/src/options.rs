@@ -39,7 +39,7 @@ impl Default for Options {
             cache: 32 << 20,
             recent_events: 2 << 20,
             recent_objects: 8 << 20,
-            write_buffer: 32 << 20,
+            write_buffer: 16 << 20,
         }
     }
 }
