@@ -160,6 +160,7 @@ fn a_node_that_is_cut_off_keeps_its_pods_and_tells_afterwards() -> Result<()> {
         until("five minutes have passed", gone * 2, || Ok(Look::at(cut.elapsed() >= gone, String::new)))?;
         assert_eq!(rig.processes()?, now, "the pods run on all the time");
     }
+    let away = cut.elapsed().as_secs();
     rig.relay.mend();
 
     until("the node is back", PATIENCE, || Ok(Look::at(rig.node_is("True")?, || "it is not".to_owned())))?;
@@ -175,6 +176,9 @@ fn a_node_that_is_cut_off_keeps_its_pods_and_tells_afterwards() -> Result<()> {
     assert_eq!(ready, ["True"; 3]);
     rig.scale(4)?;
     ensure!(rig.settled(4)?.is_superset(&now), "and new pods are started");
+    println!(
+        "{away} seconds without the bus: 3 pods ran on and were probed, one that was killed ran again, all of it was told afterwards"
+    );
     Ok(())
 }
 
@@ -193,7 +197,8 @@ fn a_kubelet_that_is_killed_at_any_moment_starts_nothing_twice_and_leaves_nothin
         Ok(if pods { Look::NotYet(format!("{traces:#?}")) } else { Look::Done(traces) })
     })?;
 
-    for round in 0..rounds(2, 30) {
+    let rounds = rounds(2, 30);
+    for round in 0..rounds {
         let (more, wait) = (1 + usize::try_from(round % 4)?, Duration::from_millis(round * 23 % 120));
         rig.scale(more)?;
         // Somewhere on the way.
@@ -222,6 +227,10 @@ fn a_kubelet_that_is_killed_at_any_moment_starts_nothing_twice_and_leaves_nothin
             Ok(Look::at(left.is_empty(), || format!("round {round}: {left:#?}")))
         })?;
     }
+    println!(
+        "{} kills of the kubelet at starts, ends and deletions: nothing was started twice, nothing is left",
+        rounds * 3
+    );
     Ok(())
 }
 
@@ -308,5 +317,7 @@ fn a_container_runtime_that_hangs_is_told_and_leaves_nothing() -> Result<()> {
         }
         left.extend(machine::mentioning(&fault.display().to_string())?.into_iter().map(|pid| format!("process {pid}")));
         Ok(Look::at(left.is_empty(), || format!("{left:#?}")))
-    })
+    })?;
+    println!("2 pods whose container runtime hung: told, what it had started was killed, nothing is left");
+    Ok(())
 }
