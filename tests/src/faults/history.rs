@@ -103,5 +103,10 @@ impl From<&Event> for Seen {
 /// The value that the load gave an object, which is never empty: ConfigMaps have it in their data, all others in an annotation.
 pub fn value(object: &Value) -> Option<String> {
     let places = ["/data/value", "/metadata/annotations/value"];
-    places.into_iter().find_map(|place| object.pointer(place)).and_then(Value::as_str).filter(|v| !v.is_empty()).map(str::to_owned)
+    places
+        .into_iter()
+        .find_map(|place| object.pointer(place))
+        .and_then(Value::as_str)
+        .filter(|v| !v.is_empty())
+        .map(str::to_owned)
 }
