@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use cox_tests::Cluster;
+use cox_tests::faults::follow::Follower;
 use cox_tests::faults::{Door, Outcome};
 use cox_tests::wait::{Look, until_async};
 use futures::StreamExt;
@@ -80,7 +81,8 @@ async fn a_disk_that_went_back_is_refused_until_the_loss_is_accepted() -> Result
     cluster.up()?;
     let held = Held::default();
     let reflecting = tokio::spawn(reflect(door.client(), held.clone()));
-    put(&door, "kept", "new").await?;
+    let program = Follower::consumer(&cluster, "shop").await?;
+    let changed = put(&door, "kept", "new").await?;
     let lost = put(&door, "lost", "new").await?;
     let seen = |wanted: BTreeMap<String, String>| {
         let held = held.clone();
@@ -118,6 +120,12 @@ async fn a_disk_that_went_back_is_refused_until_the_loss_is_accepted() -> Result
     let new = put(&door, "new", "1").await?;
     ensure!(new > lost + 1_000_000, "{new} may have been used after {lost}");
     seen(maps(&[("kept", "old"), ("new", "1")])).await?;
+
+    // The program goes on with its consumer: it saw what was lost, and then what came instead.
+    let record = program.finish(0, new).await?;
+    let seen_by_program: Vec<u64> =
+        record.seen.iter().map(|seen| seen.revision).filter(|seen| *seen >= changed).collect();
+    ensure!(seen_by_program == [changed, lost, new], "{seen_by_program:?} is not {changed}, {lost}, {new}");
 
     // From then on it is a log as any other.
     cluster.stop()?;
