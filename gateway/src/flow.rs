@@ -26,8 +26,8 @@ use schema::{LEVELS, SCHEMAS, classify, is_conversation};
 
 /// How many requests of a level, and of one user in it, wait for a seat: of a user as many as Kubernetes has wait (six queues of fifty).
 const BOUNDS: Bounds = Bounds { all: 1024, flow: 300 };
-/// How long a request waits for a seat.
-const TURN: Duration = Duration::from_secs(5);
+/// How long a request waits for a seat: as long as Kubernetes has it wait, a quarter of what it may take in all.
+const TURN: Duration = Duration::from_secs(15);
 /// When whoever is refused may come again, in seconds.
 const RETRY: u32 = 1;
 /// Upper bounds of the time that requests waited, in seconds: Kubernetes' own.
