@@ -11,7 +11,7 @@ use cox_runtime::{Config, ContainerError, ContainerState, NetworkDriver, Runtime
 use crate::world::{World, eventually, shell};
 
 /// A program that hangs is killed after this time.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +145,7 @@ async fn an_oci_runtime_that_goes_wrong_leaves_nothing() {
         match (mode, &error) {
             (Mode::Fails | Mode::FailsAfter, ContainerError::Start { reason }) => assert!(reason.contains("broken")),
             (Mode::Hangs | Mode::HangsAfter, ContainerError::Runtime { reason, .. }) => {
-                assert!(reason.contains("did not end within 2 s and was killed"), "{reason}");
+                assert!(reason.contains("did not end within 3 s and was killed"), "{reason}");
                 // It can be tried again at once, and then it runs.
                 world.start_container(&id).await.unwrap();
                 assert!(matches!(world.state(&id).await, ContainerState::Running { .. }));
