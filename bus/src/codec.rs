@@ -3,6 +3,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// The size in bytes that most messages stay below.
+const USUAL: usize = 2048;
+
 /// Bytes that are not what they should be.
 #[derive(Debug, thiserror::Error)]
 #[error("not a {what} in MessagePack")]
@@ -26,7 +29,10 @@ pub struct Unencodable {
 /// # Errors
 /// If the type has no MessagePack form.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Unencodable> {
-    rmp_serde::to_vec_named(value).map_err(|cause| Unencodable { what: name::<T>(), cause })
+    // Most messages hold an object: growing to its size would copy it several times.
+    let mut bytes = Vec::with_capacity(USUAL);
+    let written = value.serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map());
+    written.map(|()| bytes).map_err(|cause| Unencodable { what: name::<T>(), cause })
 }
 
 /// The value in these bytes; unknown fields are passed over.

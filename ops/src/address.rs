@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use anyhow::{Context, Result};
+use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
@@ -17,6 +18,16 @@ pub fn own() -> Vec<Ipv4Addr> {
     });
     let addresses = usable.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
     addresses.filter(|ip| !ip.is_link_local()).collect()
+}
+
+/// An interface of this machine, other than `except`, whose network has addresses of this one: packets for them go there.
+pub fn overlapping(network: Ipv4Net, except: &str) -> Option<(String, Ipv4Net)> {
+    let networks = getifaddrs().ok()?.filter_map(|interface| {
+        let ip = interface.address?.as_sockaddr_in()?.ip();
+        let mask = interface.netmask?.as_sockaddr_in()?.ip();
+        Some((interface.interface_name, Ipv4Net::with_netmask(ip, mask).ok()?.trunc()))
+    });
+    networks.into_iter().find(|(name, other)| name != except && (other.contains(&network) || network.contains(other)))
 }
 
 /// The address by which others reach this machine: the one that leads outside, else the first there is.
@@ -59,4 +70,18 @@ pub fn host_name() -> String {
     let name = name.to_lowercase();
     let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     if name.is_empty() { "node".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_found_where_its_network_is_wanted() {
+        let wanted = |text: &str| text.parse::<Ipv4Net>().unwrap();
+        let found = overlapping(wanted("127.3.0.0/16"), "cox-0").unwrap();
+        assert_eq!(found, ("lo".to_owned(), wanted("127.0.0.0/8")));
+        assert!(overlapping(wanted("127.3.0.0/16"), "lo").is_none_or(|(name, _)| name != "lo"));
+        assert_eq!(overlapping(wanted("240.1.2.0/24"), "cox-0"), None);
+    }
 }

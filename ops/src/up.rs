@@ -41,6 +41,13 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
     let listen = if parts.contains(&Part::Gateway) { address::free(options.listen)? } else { options.listen };
     let site = Site::new(cluster, &machine.place, listen)?;
     let cluster = &site.cluster;
+    if on_node && let Some((interface, taken)) = address::overlapping(site.network.pods, &cluster.bridge()) {
+        let pods = site.network.pods;
+        tracing::warn!(
+            "{interface} has {taken}, where this node's pods are to be ({pods}): one of the two is not reached. Give another --pod-cidr, \
+             or take down the cluster that {interface} belongs to with `cox down`"
+        );
+    }
     // Whoever runs the gateway sees to its certificate; the keys of a new cluster are made by whoever is first.
     if cluster.has_keys().is_err() {
         site.keys()?;
