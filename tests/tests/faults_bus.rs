@@ -79,6 +79,7 @@ async fn a_bus_that_is_killed_stopped_and_gone_loses_nothing() -> Result<()> {
         planned.push(Fault::Stopped(seconds(3, 20)));
         planned.push(Fault::Stopped(Duration::from_millis(rng.random_range(50..1500))));
         planned.push(Fault::Gone(seconds(3, 60)));
+        let faults = planned.len();
         let run = Run::start(&cluster, WRITERS, rng.random()).await?;
         for fault in planned {
             goes_on(&run).await.with_context(|| format!("round {round}, before it was {fault:?}"))?;
@@ -87,7 +88,7 @@ async fn a_bus_that_is_killed_stopped_and_gone_loses_nothing() -> Result<()> {
         }
         goes_on(&run).await.with_context(|| format!("round {round}, in the end"))?;
         let summary = run.finish(&cluster).await.with_context(|| format!("round {round}"))?;
-        println!("round {round}: {summary:?}");
+        println!("{faults} faults of the bus under {WRITERS} writers, round {round}: {summary:?}");
     }
     assert_eq!(cluster.pid(), pid, "the same process all the time");
     // The mirror is where the log is, and no actor has failed for good.

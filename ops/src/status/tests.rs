@@ -88,8 +88,13 @@ fn a_key_that_is_left_alone_is_shown_and_makes_the_cluster_unwell() {
     let told = report.answers[0].told.as_mut().unwrap();
     told.tree.get_mut("controllers/a").unwrap().parked = vec!["apps/deployments/default/web".into()];
     assert!(render::text(&report, false).contains("● a  parked: apps/deployments/default/web\n"));
-    assert_eq!(report.sick()[0], "controllers/a/worker has failed");
-    assert_eq!(report.sick()[1], "controllers/a panics over apps/deployments/default/web and leaves it alone");
+    let sick = report.sick();
+    for wanted in [
+        "controllers/a/worker has failed",
+        "controllers/a panics over apps/deployments/default/web and leaves it alone",
+    ] {
+        assert!(sick.iter().any(|said| said == wanted), "{sick:?}");
+    }
 }
 
 #[test]
