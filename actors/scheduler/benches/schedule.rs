@@ -1,4 +1,4 @@
-//! How many pods a second find their node: the whole core, 1,000 nodes, replicas of one kind.
+//! How many pods a second find their node: the whole core, 1,000 and 5,000 nodes, replicas of one kind; and of one that is decided the long way.
 #![allow(clippy::indexing_slicing, reason = "a JSON value that is not there reads as null")]
 
 use std::hint::black_box;
@@ -13,7 +13,6 @@ use cox_scheduler::pod::Pod;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, from_value, json};
 
-const NODES: usize = 1000;
 const PODS: usize = 500;
 
 fn fact(value: Value) -> Option<Fact> {
@@ -23,7 +22,8 @@ fn fact(value: Value) -> Option<Fact> {
     })
 }
 
-fn planner(pods: usize) -> Planner {
+/// A planner that knows so many nodes, and pods whose spec has this beside their container.
+fn planner(nodes: usize, more: &Value) -> Planner {
     let mut planner = Planner::new(SCHEDULER);
     let node = |i: usize| {
         json!({"kind": "Node", "metadata": {"name": format!("n{i}"), "labels": {"kubernetes.io/hostname": format!("n{i}")}},
@@ -31,10 +31,16 @@ fn planner(pods: usize) -> Planner {
     };
     let pod = |i: usize| {
         let asks = json!({"requests": {"cpu": "100m", "memory": "64Mi"}});
-        json!({"kind": "Pod", "metadata": {"name": format!("p{i}"), "namespace": "ns", "uid": format!("u{i}")},
-               "spec": {"schedulerName": SCHEDULER, "containers": [{"name": "c", "image": "nginx", "resources": asks}]}})
+        let mut pod = json!({
+            "kind": "Pod", "metadata": {"name": format!("p{i}"), "namespace": "ns", "uid": format!("u{i}"), "labels": {"app": "x"}},
+            "spec": {"schedulerName": SCHEDULER, "containers": [{"name": "c", "image": "nginx", "resources": asks}]},
+        });
+        if let (Some(spec), Some(more)) = (pod["spec"].as_object_mut(), more.as_object()) {
+            spec.extend(more.clone());
+        }
+        pod
     };
-    for fact in (0..NODES).map(node).chain((0..pods).map(pod)).filter_map(fact) {
+    for fact in (0..nodes).map(node).chain((0..PODS).map(pod)).filter_map(fact) {
         planner.take_in(fact, &Reason::timer("bench"), Duration::ZERO);
     }
     planner
@@ -43,18 +49,27 @@ fn planner(pods: usize) -> Planner {
 fn schedule(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("schedule");
     group.throughput(Throughput::Elements(PODS as u64)).sample_size(10);
-    group.bench_function("500 pods on 1000 nodes", |bencher| {
-        bencher.iter_batched(
-            || planner(PODS),
-            |mut planner| {
-                while let Some(attempt) = planner.next(Duration::ZERO, 7) {
-                    black_box(attempt);
-                }
-                planner
-            },
-            BatchSize::LargeInput,
-        );
-    });
+    let spread = json!({"topologySpreadConstraints": [{"maxSkew": 5, "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {"matchLabels": {"app": "x"}}}]});
+    let plain = json!({});
+    for (name, nodes, more) in [
+        ("500 pods on 1000 nodes", 1000, &plain),
+        ("500 pods on 5000 nodes", 5000, &plain),
+        ("500 spread pods on 1000 nodes", 1000, &spread),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || planner(nodes, more),
+                |mut planner| {
+                    while let Some(attempt) = planner.next(Duration::ZERO, 7) {
+                        black_box(attempt);
+                    }
+                    planner
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
     group.finish();
 }
 
