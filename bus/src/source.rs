@@ -53,12 +53,6 @@ pub trait EventSource: Send + Sync + 'static {
         self.oldest()
     }
 
-    /// The oldest revision of this epoch from which no event of a resource is missing.
-    fn whole_from(&self, resource: &Resource) -> Revision {
-        let _ = resource;
-        self.oldest()
-    }
-
     /// Where events are missing; nothing of a log that keeps all that it has.
     fn skipped(&self) -> Vec<Skipped> {
         Vec::new()

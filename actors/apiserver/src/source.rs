@@ -25,10 +25,6 @@ impl EventSource for LogSource {
         1
     }
 
-    fn whole_from(&self, resource: &Resource) -> Revision {
-        self.0.floors().whole_from(resource)
-    }
-
     fn skipped(&self) -> Vec<Skipped> {
         skipped(&self.0)
     }

@@ -52,7 +52,11 @@ fn kept<S: EventSource>(source: &S, question: &Question) -> Result<(), Status> {
         Question::Snapshot | Question::History { .. } | Question::Moment(_) => return Ok(()),
         Question::Range { holes: true, .. } => return Ok(()),
         Question::Range { from, resource: None, .. } => (*from, source.oldest()),
-        Question::Range { from, resource: Some(resource), .. } => (*from, source.whole_from(resource)),
+        // What came after a revision is all there where what was at it can be read.
+        Question::Range { from, resource: Some(resource), .. } => {
+            let after = from.saturating_sub(1);
+            (after, source.past_from(resource, after).map_err(internal)?)
+        }
         Question::Past(PastQuery { at, resource, .. }) | Question::Object { at, key: Key { resource, .. } } => {
             if at.epoch != source.epoch() {
                 return Err(Status::expired(format!("{at} is of another epoch, this one is {}", source.epoch())));

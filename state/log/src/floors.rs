@@ -66,11 +66,6 @@ impl Floors {
         Ok(Floors { dense_from, kept: ByResource::read(db, &format::meta_floor(&Resource::from("")))? })
     }
 
-    /// The oldest revision from which on no event of a resource is missing.
-    pub fn whole_from(&self, resource: &Resource) -> Revision {
-        self.dense_from.min(self.kept.of(resource) + 1)
-    }
-
     /// Puts them into a batch, which has to be durable before anything is dropped that they let go of.
     pub(crate) fn write(&self, db: &Db, batch: &mut WriteBatch) -> Result<(), LogError> {
         let meta = db.family(Family::Meta)?;

@@ -132,10 +132,6 @@ impl EventSource for OfLog {
         1
     }
 
-    fn whole_from(&self, resource: &Resource) -> Revision {
-        self.0.floors().whole_from(resource)
-    }
-
     fn skipped(&self) -> Vec<Skipped> {
         let floors = self.0.floors();
         let own = floors.kept.own.iter().map(|(of, to)| Skipped { resource: Some(of.clone()), from: 1, to: *to });
