@@ -45,6 +45,9 @@ const READ_AHEAD: usize = 1 << 20;
 /// How long the server may take to acknowledge, in which it may write a large window to the disk.
 const ACK: Duration = Duration::from_secs(2);
 
+/// A stream that stores nothing for so long, though its server answers, is made anew.
+const STUCK: Duration = Duration::from_secs(6);
+
 /// Why publishing cannot go on. Everything else is tried again for ever.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -150,9 +153,18 @@ impl<S: EventSource> Publisher<S> {
 
     async fn publish(&self) -> PublishError {
         let mut pause = Duration::from_millis(5);
+        // Where sessions begin without coming any further, and since when.
+        let mut stuck: Option<(Revision, Instant)> = None;
         loop {
             let begun = Instant::now();
-            match self.session().await {
+            // A stream that could not write once, because the disk was full, writes no more until its server starts again: it is made anew.
+            let (first, trouble) = self.session(stuck.is_some_and(|(_, since)| since.elapsed() > STUCK)).await;
+            stuck = match (first, &trouble, stuck) {
+                (Some(first), Trouble::Refused(..), Some((at, since))) if at == first => Some((at, since)),
+                (Some(first), Trouble::Refused(..), _) => Some((first, begun)),
+                _ => None,
+            };
+            match trouble {
                 Trouble::Fatal(error) => return error,
                 trouble => tracing::info!(error = %Chain(&trouble), "publishing starts again from the stream's end"),
             }
@@ -166,21 +178,25 @@ impl<S: EventSource> Publisher<S> {
         }
     }
 
-    async fn session(&self) -> Trouble {
-        match self.prepare().await {
-            Ok(ready) => ready.run().await.err().unwrap_or(Trouble::Reconnected),
-            Err(trouble) => trouble,
+    /// The revision that it began with, if it did, and why it ended.
+    async fn session(&self, anew: bool) -> (Option<Revision>, Trouble) {
+        match self.prepare(anew).await {
+            Ok(ready) => (Some(ready.window.next()), ready.run().await.err().unwrap_or(Trouble::Reconnected)),
+            Err(trouble) => (None, trouble),
         }
     }
 
-    /// Brings the stream to where publishing can go on.
-    async fn prepare(&self) -> Result<Session<'_, S>, Trouble> {
+    /// Brings the stream to where publishing can go on; makes it anew, if that is wanted.
+    async fn prepare(&self, anew: bool) -> Result<Session<'_, S>, Trouble> {
         let generation = self.bus.link.state.borrow().generation;
         let jetstream = JetStream::new(&self.bus);
         let (epoch, head) = (self.source.epoch(), *self.source.head().borrow());
         let first = self.source.oldest().max((head + 1).saturating_sub(REFILL)).max(1);
         let end = jetstream.end().await?;
-        let plan = plan::plan(epoch, head, first, end.as_ref());
+        let plan = match plan::plan(epoch, head, first, end.as_ref()) {
+            Plan::Continue(_) | Plan::Leap(_) if anew => Plan::Recreate(first),
+            plan => plan,
+        };
         tracing::debug!(?plan, %epoch, head, "event stream");
         let next = match plan {
             Plan::Continue(next) => next,
