@@ -3,7 +3,8 @@
 //! ## Flow
 //! It looks at the stream's end and plans: go on there, leap (purge to the sequence that it needs and refill), or make
 //! the stream anew. Then it publishes with a window of messages in flight, each saying which sequence it expects before
-//! it. A refusal, a missing acknowledgement or a reconnect leads back to the look at the stream's end.
+//! it. A refusal, a missing acknowledgement or a reconnect leads back to the look at the stream's end; a stream that stores nothing more is
+//! made anew.
 //!
 //! ## Guarantees
 //! Every event of the log is published at least once, in revision order, and stands in the stream at its own sequence.
@@ -33,7 +34,7 @@ mod window;
 
 pub use crate::jetstream::{JetStreamError, StreamEnd};
 
-use self::plan::Plan;
+use self::plan::{Plan, Stuck};
 use self::window::{Ack, Window};
 
 /// How often the head is announced: a silent loss shows within this.
@@ -44,9 +45,6 @@ const REFILL: u64 = 100_000;
 const READ_AHEAD: usize = 1 << 20;
 /// How long the server may take to acknowledge, in which it may write a large window to the disk.
 const ACK: Duration = Duration::from_secs(2);
-
-/// A stream that stores nothing for so long, though its server answers, is made anew.
-const STUCK: Duration = Duration::from_secs(6);
 
 /// Why publishing cannot go on. Everything else is tried again for ever.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +115,7 @@ impl<S: EventSource> Publisher<S> {
     /// # Errors
     /// Then.
     pub fn check(epoch: Epoch, head: Revision, end: &StreamEnd) -> Result<(), PublishError> {
-        match plan::plan(epoch, head, head + 1, Some(end)) {
+        match plan::plan(epoch, head, head + 1, Some(end), false) {
             Plan::Ahead(stream) => Err(PublishError::Ahead { stream, log: head }),
             _ => Ok(()),
         }
@@ -153,17 +151,11 @@ impl<S: EventSource> Publisher<S> {
 
     async fn publish(&self) -> PublishError {
         let mut pause = Duration::from_millis(5);
-        // Where sessions begin without coming any further, and since when.
-        let mut stuck: Option<(Revision, Instant)> = None;
+        let mut stuck = Stuck::default();
         loop {
             let begun = Instant::now();
-            // A stream that could not write once, because the disk was full, writes no more until its server starts again: it is made anew.
-            let (first, trouble) = self.session(stuck.is_some_and(|(_, since)| since.elapsed() > STUCK)).await;
-            stuck = match (first, &trouble, stuck) {
-                (Some(first), Trouble::Refused(..), Some((at, since))) if at == first => Some((at, since)),
-                (Some(first), Trouble::Refused(..), _) => Some((first, begun)),
-                _ => None,
-            };
+            let (first, trouble) = self.session(stuck.for_good(begun)).await;
+            stuck.ended(first, matches!(trouble, Trouble::Refused(..)), begun);
             match trouble {
                 Trouble::Fatal(error) => return error,
                 trouble => tracing::info!(error = %Chain(&trouble), "publishing starts again from the stream's end"),
@@ -179,24 +171,21 @@ impl<S: EventSource> Publisher<S> {
     }
 
     /// The revision that it began with, if it did, and why it ended.
-    async fn session(&self, anew: bool) -> (Option<Revision>, Trouble) {
-        match self.prepare(anew).await {
+    async fn session(&self, broken: bool) -> (Option<Revision>, Trouble) {
+        match self.prepare(broken).await {
             Ok(ready) => (Some(ready.window.next()), ready.run().await.err().unwrap_or(Trouble::Reconnected)),
             Err(trouble) => (None, trouble),
         }
     }
 
-    /// Brings the stream to where publishing can go on; makes it anew, if that is wanted.
-    async fn prepare(&self, anew: bool) -> Result<Session<'_, S>, Trouble> {
+    /// Brings the stream, which may be broken, to where publishing can go on.
+    async fn prepare(&self, broken: bool) -> Result<Session<'_, S>, Trouble> {
         let generation = self.bus.link.state.borrow().generation;
         let jetstream = JetStream::new(&self.bus);
         let (epoch, head) = (self.source.epoch(), *self.source.head().borrow());
         let first = self.source.oldest().max((head + 1).saturating_sub(REFILL)).max(1);
         let end = jetstream.end().await?;
-        let plan = match plan::plan(epoch, head, first, end.as_ref()) {
-            Plan::Continue(_) | Plan::Leap(_) if anew => Plan::Recreate(first),
-            plan => plan,
-        };
+        let plan = plan::plan(epoch, head, first, end.as_ref(), broken);
         tracing::debug!(?plan, %epoch, head, "event stream");
         let next = match plan {
             Plan::Continue(next) => next,

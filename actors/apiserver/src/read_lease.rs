@@ -54,8 +54,7 @@ impl ReadLease {
 
     /// The answer to a question for the head.
     pub(crate) async fn head(&self, from: &Identity, connection: Option<&str>, wanted: bool) -> Head {
-        let gateway = connection.filter(|_| *from == Identity::Gateway);
-        let lease = gateway.is_some_and(|gateway| {
+        let lease = gateway(from, connection).is_some_and(|gateway| {
             let mut holder = self.shared.holder.lock();
             let lease = holder.heard(gateway, wanted, Instant::now());
             if lease {
@@ -66,16 +65,17 @@ impl ReadLease {
         // A write that found no lease was in the log before this: its revision is in the head.
         fence(Ordering::SeqCst);
         let revision = self.log.head();
-        self.settle(gateway, revision).await;
+        self.settle(from, connection, revision).await;
         Head { position: Position { epoch: self.log.epoch(), revision }, lease }
     }
 
     /// Waits until who has the lease, other than the asker, has this revision or has the lease no more.
-    pub(crate) async fn settle(&self, asker: Option<&str>, revision: Revision) {
+    pub(crate) async fn settle(&self, from: &Identity, connection: Option<&str>, revision: Revision) {
         fence(Ordering::SeqCst);
         if !self.shared.granted.load(Ordering::Relaxed) {
             return;
         }
+        let asker = gateway(from, connection);
         while self.awaited(asker, revision).is_some() {
             let _turn = self.shared.asking.lock().await;
             // Whoever asked before may have heard of this revision, too.
@@ -107,4 +107,9 @@ impl ReadLease {
         let answer: Reached = self.bus.request_json(&subject, &question, deadline).await.ok()?;
         Some(answer.revision)
     }
+}
+
+/// The connection of an asker that is a gateway: nobody else can have the lease, whatever connection it names.
+fn gateway<'a>(from: &Identity, connection: Option<&'a str>) -> Option<&'a str> {
+    connection.filter(|_| *from == Identity::Gateway)
 }

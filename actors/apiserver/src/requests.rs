@@ -55,7 +55,7 @@ fn answer(question: Incoming, executor: Executor, lease: ReadLease, permits: Arc
             let permit = permits.try_acquire_owned().ok();
             async move {
                 let answer = one(&executor, permit, &from, &request).await;
-                lease.settle(reply.connection(), answer.seen).await;
+                lease.settle(&from, reply.connection(), answer.seen).await;
                 reply.answer(&answer).await;
             }
             .boxed()
@@ -73,7 +73,7 @@ fn answer(question: Incoming, executor: Executor, lease: ReadLease, permits: Arc
             });
             let answers: Vec<ApiReply> = join_all(each).await;
             let seen = answers.iter().map(|answer| answer.seen).max().unwrap_or_default();
-            lease.settle(reply.connection(), seen).await;
+            lease.settle(&from, reply.connection(), seen).await;
             reply.answer(&answers).await;
         }
         .boxed(),

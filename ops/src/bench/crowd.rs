@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use hyper::{Method, StatusCode};
 use indicatif::ProgressBar;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -131,4 +132,25 @@ pub(super) fn pod_spec(selector: &Value) -> Value {
         "containers": [{"name": "pause", "image": "registry.k8s.io/pause:3.10", "resources": {"requests": requests}}],
         "automountServiceAccountToken": false, "enableServiceLinks": false, "nodeSelector": selector,
     })
+}
+
+/// Of each node in a list, whether it takes pods: it has no taints.
+pub(super) async fn takes_pods(crowd: &Crowd<'_>, path: &str) -> Result<Vec<bool>> {
+    #[derive(Deserialize)]
+    struct List {
+        items: Vec<Node>,
+    }
+    #[derive(Deserialize)]
+    struct Node {
+        #[serde(default)]
+        spec: Spec,
+    }
+    #[derive(Default, Deserialize)]
+    struct Spec {
+        #[serde(default)]
+        taints: Vec<Value>,
+    }
+    let mut connection = crowd.place.target.connect().await?;
+    let list: List = serde_json::from_value(connection.get(path).await?)?;
+    Ok(list.items.iter().map(|node| node.spec.taints.is_empty()).collect())
 }

@@ -8,10 +8,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::crowd::{Crowd, pod_spec};
+use super::crowd::{Crowd, pod_spec, takes_pods};
 use super::report::{Measured, Samples};
 
 /// How many replicas a Deployment has.
@@ -75,19 +74,8 @@ fn deployment(number: u32, replicas: u32) -> Value {
 }
 
 async fn all_ready(crowd: &Crowd<'_>) -> Result<Option<()>> {
-    #[derive(Deserialize)]
-    struct List {
-        items: Vec<Node>,
-    }
-    #[derive(Deserialize)]
-    struct Node {
-        #[serde(default)]
-        spec: Value,
-    }
     let path = "/api/v1/nodes?labelSelector=node.kubernetes.io/instance-type%3Dhollow";
-    let list: List = serde_json::from_value(crowd.place.target.connect().await?.get(path).await?)?;
-    let takes_pods = |node: &&Node| node.spec.get("taints").is_none();
-    let ready = list.items.iter().filter(takes_pods).count();
+    let ready = takes_pods(crowd, path).await?.into_iter().filter(|takes| *takes).count();
     Ok((ready >= usize::try_from(crowd.nodes)?).then_some(()))
 }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::crowd::{Crowd, PATIENCE, pod_spec};
+use super::crowd::{Crowd, PATIENCE, pod_spec, takes_pods};
 use super::report::{Measured, Samples};
 use super::target::Connection;
 use super::watch::take_line;
@@ -166,24 +166,9 @@ fn pod(number: u32, run: &str) -> Value {
 
 /// Whether the taints are gone that new nodes have until somebody has looked at them.
 async fn all_take_pods(crowd: &Crowd<'_>) -> Result<Option<()>> {
-    #[derive(Deserialize)]
-    struct List {
-        items: Vec<Node>,
-    }
-    #[derive(Deserialize)]
-    struct Node {
-        #[serde(default)]
-        spec: Spec,
-    }
-    #[derive(Default, Deserialize)]
-    struct Spec {
-        #[serde(default)]
-        taints: Vec<Value>,
-    }
-    let mut connection = crowd.place.target.connect().await?;
-    let list: List = serde_json::from_value(connection.get("/api/v1/nodes").await?)?;
-    let all = list.items.len() >= usize::try_from(crowd.nodes)?;
-    Ok((all && list.items.iter().all(|node| node.spec.taints.is_empty())).then_some(()))
+    let takes = takes_pods(crowd, "/api/v1/nodes").await?;
+    let all = takes.len() >= usize::try_from(crowd.nodes)?;
+    Ok((all && takes.iter().all(|takes| *takes)).then_some(()))
 }
 
 /// Takes away what was made. Nobody else would end the pods: no kubelet looks after them.

@@ -27,11 +27,8 @@ const LONGEST: usize = 1 << 20;
 /// What stands in the last write of each object.
 const END: u64 = u64::MAX;
 
-/// What one writer did.
-struct Written {
-    /// When each of its writes was answered, in microseconds since the beginning; the first is number 1.
-    answered: Vec<u32>,
-}
+/// When each of one writer's writes was answered, in microseconds since the beginning; the first is number 1.
+type Written = Vec<u32>;
 
 /// What one watcher saw of each writer's object: when each event arrived, in microseconds since the beginning.
 type Seen = Vec<Vec<u32>>;
@@ -65,11 +62,10 @@ pub(super) async fn measure(place: &Place<'_>, watchers: u16, writers: u16, limi
     let since = Instant::now();
     for index in 0..writers {
         let (connection, path, written) = (place.target.connect().await?, place.fixed(index), written.clone());
-        let write = write(connection, path, index, written, Limits { time: limits.time, ..limits }, begin);
+        let write = write(connection, path, index, written, limits, begin);
         writing.spawn(async move { write.await.map(|written| (index, written)) });
     }
-    let mut by_writer = Vec::new();
-    by_writer.resize_with(usize::from(writers), || Written { answered: Vec::new() });
+    let mut by_writer = vec![Written::new(); usize::from(writers)];
     while let Some(done) = writing.join_next().await {
         let (index, written) = done.context("a writer's task ended")??;
         if let Some(slot) = by_writer.get_mut(usize::from(index)) {
@@ -94,9 +90,9 @@ pub(super) async fn measure(place: &Place<'_>, watchers: u16, writers: u16, limi
 /// Each watcher has seen each write of each writer.
 fn compare(written: &[Written], seen: &Seen, samples: &mut Samples) -> Result<()> {
     for (written, seen) in written.iter().zip(seen) {
-        let (wrote, saw) = (written.answered.len(), seen.len());
+        let (wrote, saw) = (written.len(), seen.len());
         anyhow::ensure!(wrote == saw, "a watch gave {saw} events of {wrote} writes");
-        for (answered, arrived) in written.answered.iter().zip(seen) {
+        for (answered, arrived) in written.iter().zip(seen) {
             samples.took(Duration::from_micros(u64::from(arrived.saturating_sub(*answered))));
         }
     }
@@ -117,7 +113,7 @@ async fn write(
     begin: Instant,
 ) -> Result<Written> {
     let end = Instant::now() + limits.time;
-    let mut answered = Vec::new();
+    let mut answered = Written::new();
     let mut put = async |note: u64| {
         let body = serde_json::to_vec(&config_map(&fixed_name(index), note))?;
         let (status, answer) = connection.request(Method::PUT, &path, Some(body.into())).await?;
@@ -128,7 +124,7 @@ async fn write(
         answered.push(micros(begin));
     }
     put(END).await?;
-    Ok(Written { answered })
+    Ok(answered)
 }
 
 #[derive(Deserialize)]
@@ -160,8 +156,7 @@ struct Data<'a> {
 
 /// Reads events until the end of each writer's object is seen; each must come, in order.
 async fn read(_connection: Connection, mut body: Incoming, writers: u16, begin: Instant) -> Result<Seen> {
-    let mut seen: Seen = Vec::new();
-    seen.resize_with(usize::from(writers), Vec::new);
+    let mut seen: Seen = vec![Vec::new(); usize::from(writers)];
     let mut open = writers;
     let mut rest = BytesMut::new();
     while open > 0 {

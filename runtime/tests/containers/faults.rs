@@ -130,6 +130,18 @@ fn faulty_runtime(place: &Path) -> impl FnOnce(&mut Config) + use<> {
     }
 }
 
+/// The settings of a world whose network plugins can be made to go wrong; the fakes are in `place`.
+fn faulty_plugins(place: &Path) -> impl FnOnce(&mut Config) + use<> {
+    for name in ["bridge", "host-local"] {
+        put(&place.join(name), &installed(name, &["/usr/lib/cni", "/opt/cni/bin"]), "$CNI_COMMAND");
+    }
+    let plugins = place.to_owned();
+    move |config| {
+        config.network.driver = NetworkDriver::Cni;
+        config.network.plugin_dirs = vec![plugins];
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_oci_runtime_that_goes_wrong_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
@@ -181,14 +193,9 @@ async fn an_oci_runtime_that_hangs_at_the_end_holds_nothing_up_for_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn network_plugins_that_go_wrong_leave_nothing() {
     let place = tempfile::tempdir().unwrap();
-    let folders = ["/usr/lib/cni", "/opt/cni/bin"];
-    for name in ["bridge", "host-local"] {
-        put(&place.path().join(name), &installed(name, &folders), "$CNI_COMMAND");
-    }
-    let plugins = place.path().to_owned();
+    let faulty = faulty_plugins(place.path());
     let world = World::with(|config| {
-        config.network.driver = NetworkDriver::Cni;
-        config.network.plugin_dirs = vec![plugins];
+        faulty(config);
         config.patience = PATIENCE;
     })
     .await;
@@ -219,16 +226,7 @@ async fn network_plugins_that_go_wrong_leave_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_undone_at_once_is_undone_later() {
     let place = tempfile::tempdir().unwrap();
-    let folders = ["/usr/lib/cni", "/opt/cni/bin"];
-    for name in ["bridge", "host-local"] {
-        put(&place.path().join(name), &installed(name, &folders), "$CNI_COMMAND");
-    }
-    let plugins = place.path().to_owned();
-    let world = World::with(|config| {
-        config.network.driver = NetworkDriver::Cni;
-        config.network.plugin_dirs = vec![plugins];
-    })
-    .await;
+    let world = World::with(faulty_plugins(place.path())).await;
     // The address is taken, what comes after it fails, and so does the way back.
     let (bridge, addresses) = (place.path().join("bridge"), place.path().join("host-local"));
     set(&addresses, "DEL", Mode::Fails);

@@ -1,23 +1,23 @@
 //! What a commit costs: one writer at a time, and 16 and 64 at once (group commit), with objects of 1 KiB.
 
-#![allow(missing_docs, clippy::expect_used, reason = "a benchmark may fail, and criterion's macros make public items")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark may fail, and criterion's macros make public items"
+)]
+
+#[path = "../tests/support/log.rs"]
+mod support;
 
 use std::time::{Duration, Instant};
 
-use cox_log::{Arbiter, Existence, Guard, Log, Options, Refusal, Staged, Transaction, Write};
-use cox_objects::{Draft, Event, Key, Object, Resource, Revision};
+use cox_log::{Existence, Log, Transaction, Write};
+use cox_objects::{Draft, Key, Resource};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
-
-struct Any;
-impl Arbiter for Any {
-    fn check(&mut self, _: &Guard, _: &dyn Staged) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn apply(&mut self, _: &Event, _: Option<&Object>) {}
-    fn durable(&mut self, _: Revision) {}
-    fn reset(&mut self, _: &mut dyn Iterator<Item = (Key, Object)>, _: Revision) {}
-}
+use support::open;
 
 fn transaction(writer: u64, n: u64) -> Transaction {
     let name = format!("c-{writer}-{n}");
@@ -55,7 +55,7 @@ fn bench(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for writers in [1, 16, 64] {
         let dir = tempfile::tempdir().expect("a folder");
-        let log = Log::open(dir.path(), Options::default(), Box::new(Any)).expect("a log");
+        let log = open(dir.path());
         let mut from = 0;
         group.bench_function(BenchmarkId::from_parameter(writers), |bencher| {
             bencher.iter_custom(|count| {

@@ -1,15 +1,24 @@
 //! What a log of 100,000 events (or of `COX_LOG_EVENTS`) takes: an object as it is and as it was, a range, a snapshot, opening, and letting go of
 //! the past.
 
-#![allow(missing_docs, clippy::expect_used, reason = "a benchmark may fail, and criterion's macros make public items")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark may fail, and criterion's macros make public items"
+)]
 
-use std::path::Path;
+#[path = "../tests/support/log.rs"]
+mod support;
+
 use std::time::Duration;
 
-use cox_log::{Arbiter, Existence, Guard, Keep, Log, Options, Refusal, Retention, Staged, Transaction, Write};
-use cox_objects::{Draft, Event, Key, Object, Resource, Revision};
+use cox_log::{Existence, Keep, Log, Retention, Transaction, Write};
+use cox_objects::{Draft, Key, Resource};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
+use support::open;
 
 /// Objects, written in turn.
 const OBJECTS: u64 = 10_000;
@@ -17,16 +26,6 @@ const OBJECTS: u64 = 10_000;
 /// How many events there are.
 fn events() -> u64 {
     std::env::var("COX_LOG_EVENTS").map_or(100_000, |text| text.parse().expect("a number of events"))
-}
-
-struct Any;
-impl Arbiter for Any {
-    fn check(&mut self, _: &Guard, _: &dyn Staged) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn apply(&mut self, _: &Event, _: Option<&Object>) {}
-    fn durable(&mut self, _: Revision) {}
-    fn reset(&mut self, _: &mut dyn Iterator<Item = (Key, Object)>, _: Revision) {}
 }
 
 fn key(n: u64) -> Key {
@@ -38,10 +37,6 @@ fn write(n: u64) -> Write {
     let object = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": key.name()},
                         "data": {"n": n.to_string(), "v": "x".repeat(1024)}});
     Write::Put { key, draft: Draft::encode(&object).expect("an object"), must: Existence::Any }
-}
-
-fn open(dir: &Path) -> Log {
-    Log::open(dir, Options::default(), Box::new(Any)).expect("a log")
 }
 
 fn fill(runtime: &tokio::runtime::Runtime, log: &Log, events: u64) {

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn at(ms: u64) -> impl Fn(Instant) -> Instant {
-    move |begin| begin + Duration::from_millis(ms)
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
 }
 
 #[test]
@@ -29,14 +29,14 @@ fn two_gateways_have_none_until_one_is_gone() {
     let begin = Instant::now();
     let mut holder = Holder::default();
     assert!(holder.heard("a", true, begin));
-    let later = at(10)(begin);
+    let later = begin + ms(10);
     assert!(!holder.heard("b", true, later), "a has it");
     assert!(holder.awaited(Some("b"), 1, later).is_some(), "b waits for a");
-    assert!(!holder.heard("a", true, at(20)(begin)), "not renewed: there are two");
+    assert!(!holder.heard("a", true, begin + ms(20)), "not renewed: there are two");
     let ended = begin + READ_LEASE + MARGIN;
     assert_eq!(holder.awaited(Some("b"), 1, ended), None);
     assert!(!holder.heard("b", true, ended));
-    let gone = at(20)(begin) + ABSENT;
+    let gone = begin + ms(20) + ABSENT;
     assert!(holder.heard("b", true, gone), "a is gone");
 }
 
@@ -53,12 +53,12 @@ fn one_that_is_doubted_is_not_renewed() {
     let begin = Instant::now();
     let mut holder = Holder::default();
     assert!(holder.heard("a", true, begin));
-    let until = holder.doubt("a", at(100)(begin));
+    let until = holder.doubt("a", begin + ms(100));
     assert_eq!(until, Some(begin + READ_LEASE + MARGIN));
-    assert!(!holder.heard("a", true, at(110)(begin)));
-    let (_, end) = holder.awaited(None, 1, at(120)(begin)).expect("until its lease ends");
+    assert!(!holder.heard("a", true, begin + ms(110)));
+    let (_, end) = holder.awaited(None, 1, begin + ms(120)).expect("until its lease ends");
     assert_eq!(Some(end), until, "and no longer");
-    assert!(holder.heard("a", true, at(100)(begin) + DOUBTED));
+    assert!(holder.heard("a", true, begin + ms(100) + DOUBTED));
 }
 
 #[test]
