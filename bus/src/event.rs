@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use async_nats::{HeaderMap, HeaderValue, Message};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, Message};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -73,7 +73,7 @@ pub(crate) fn encode(
             Cow::Borrowed(same) if same.len() == value.len() => None,
             escaped => Some(escaped.into_owned()),
         };
-        headers.insert(name, HeaderValue::from(escaped.unwrap_or(value)));
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(escaped.unwrap_or(value)));
     };
     let revision = event.position.revision;
     let cause = &event.cause;

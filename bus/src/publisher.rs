@@ -3,7 +3,8 @@
 //! ## Flow
 //! It looks at the stream's end and plans: go on there, leap (purge to the sequence that it needs and refill), or make
 //! the stream anew. Then it publishes with a window of messages in flight, each saying which sequence it expects before
-//! it. A refusal, a missing acknowledgement or a reconnect leads back to the look at the stream's end; a stream that stores nothing more is
+//! it; every so often, and at the end of what there is, one asks for an acknowledgement, which speaks for all before it. A refusal, a missing
+//! acknowledgement or a reconnect leads back to the look at the stream's end; a stream that stores nothing more is
 //! made anew.
 //!
 //! ## Guarantees
@@ -240,7 +241,7 @@ impl<S: EventSource> Session<'_, S> {
         loop {
             let newest = *head.borrow_and_update();
             while self.window.has_room() && self.window.next() <= newest {
-                self.send_next().await?;
+                self.send_next(newest).await?;
             }
             tokio::select! {
                 biased;
@@ -265,7 +266,8 @@ impl<S: EventSource> Session<'_, S> {
         }
     }
 
-    async fn send_next(&mut self) -> Result<(), Trouble> {
+    /// Sends the next event; `newest` is the last that there is.
+    async fn send_next(&mut self, newest: Revision) -> Result<(), Trouble> {
         let Publisher { bus, source, sealing, .. } = self.publisher;
         if self.backlog.is_empty() {
             self.backlog = source.read(self.window.next(), READ_AHEAD).map_err(Trouble::Log)?.into();
@@ -279,13 +281,16 @@ impl<S: EventSource> Session<'_, S> {
         }
         let mut message = event::encode(bus.subjects(), &event, sealing, bus.max_payload())?;
         message.headers.insert("Nats-Expected-Last-Sequence", (revision - 1).to_string());
-        let reply = format!("{}{revision}", self.reply);
         let client = &bus.link.client;
-        client
-            .publish_with_reply_and_headers(message.subject, reply, message.headers, message.body)
-            .await
-            .map_err(|e| Trouble::Refused(revision, e.to_string()))?;
-        self.window.sent(Instant::now());
+        let asks = self.window.asks(newest);
+        let sent = if asks {
+            let reply = format!("{}{revision}", self.reply);
+            client.publish_with_reply_and_headers(message.subject, reply, message.headers, message.body).await
+        } else {
+            client.publish_with_headers(message.subject, message.headers, message.body).await
+        };
+        sent.map_err(|e| Trouble::Refused(revision, e.to_string()))?;
+        self.window.sent(asks, Instant::now());
         Ok(())
     }
 

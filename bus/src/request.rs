@@ -210,7 +210,7 @@ impl Bus {
     ///
     /// # Errors
     /// If there is no answer to one of the messages; then nothing is known of any, and asking again tells.
-    pub async fn batch(&self, requests: &[ApiRequest]) -> Result<Vec<ApiReply>, CallError> {
+    pub async fn batch(&self, requests: &[&ApiRequest]) -> Result<Vec<ApiReply>, CallError> {
         let subject = self.subjects().api_batch(self.identity());
         let mut replies = Vec::with_capacity(requests.len());
         let mut rest = requests;
@@ -265,7 +265,7 @@ fn decoded<A: DeserializeOwned>(reply: &[u8]) -> Result<A, CallError> {
 }
 
 /// How many of the requests go into one message; at least one.
-fn fitting(requests: &[ApiRequest]) -> usize {
+fn fitting(requests: &[&ApiRequest]) -> usize {
     let mut bytes = 0;
     let fits = requests.iter().take(BATCH_REQUESTS).take_while(|r| {
         bytes += r.body.len() + 512;

@@ -22,6 +22,7 @@ use crate::health::Readiness;
 use crate::limits::Bodies;
 use crate::metrics::Metrics;
 use crate::tasks::Tasks;
+use crate::write::Lanes;
 
 /// How long a read waits for the mirror, and a write in all.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,7 +31,9 @@ pub const FUTURE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The state of a gateway, shared by all requests.
 pub struct Gateway {
-    /// Where writes go.
+    /// The way of writes.
+    pub lanes: Lanes,
+    /// What writes and questions go to.
     pub backend: Arc<dyn Backend>,
     /// Where reads come from.
     pub mirror: Mirror,
@@ -67,18 +70,22 @@ impl Gateway {
     ///
     /// # Errors
     /// 401 for a token that is not to be trusted.
-    pub async fn authenticate(&self, authorization: &str, certificate: Option<&User>) -> Result<User, Status> {
+    pub async fn authenticate(
+        &self,
+        authorization: &str,
+        certificate: Option<&Arc<User>>,
+    ) -> Result<Arc<User>, Status> {
         if let Some(user) = certificate {
             return Ok(user.clone());
         }
-        let Some(token) = bearer(authorization) else { return Ok(anonymous()) };
+        let Some(token) = bearer(authorization) else { return Ok(Arc::new(anonymous())) };
         // A stranger's token is refused before it costs a question to the apiserver.
         if !self.tokens.is_ours(token) {
             return Err(Status::unauthorized());
         }
         // What a token is bound to may have been made or deleted just before this request.
         self.fence.pass().await?;
-        self.tokens.user(token, &self.mirror, SystemTime::now()).map_err(|refused| {
+        self.tokens.user(token, &self.mirror, SystemTime::now()).map(Arc::new).map_err(|refused| {
             tracing::debug!(%refused, "a token was refused");
             Status::unauthorized()
         })

@@ -1,5 +1,7 @@
 //! A request that has been received: who sends it, what it asks for, and its body.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cox_objects::{Kind, Status, User};
 use http::{HeaderMap, Method};
@@ -28,7 +30,7 @@ pub struct Request {
     /// Its body; empty if there is none, or it was not read (of conversations).
     pub body: Bytes,
     /// On whose behalf.
-    pub user: User,
+    pub user: Arc<User>,
     /// Its id: the same in the `Audit-Id` header, on the bus and in the log.
     pub id: uuid::Uuid,
     /// W3C trace context for what is sent on its behalf: that of its span, or what the client sent where nothing is exported.

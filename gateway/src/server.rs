@@ -109,7 +109,7 @@ impl Connection {
             Err(_) => return tracing::debug!(peer = %self.address, "the TLS handshake took too long"),
         };
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let user = shown.and_then(|der| certificate::user_of(der));
+        let user = shown.and_then(|der| certificate::user_of(der)).map(Arc::new);
         let peer = Arc::new(Peer { address: self.address, user, of });
         let gateway = self.gateway;
         let service = service_fn(move |request| {

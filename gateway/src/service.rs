@@ -33,7 +33,7 @@ pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
     /// The user of its client certificate, if it showed one.
-    pub user: Option<User>,
+    pub user: Option<Arc<User>>,
     /// What it is used for.
     pub(crate) of: Use,
 }
@@ -164,11 +164,11 @@ async fn handle(
     answer
 }
 
-async fn user(gateway: &Gateway, peer: &Peer, received: &Received) -> Result<User, Status> {
+async fn user(gateway: &Gateway, peer: &Peer, received: &Received) -> Result<Arc<User>, Status> {
     let user = gateway.authenticate(header(&received.headers, AUTHORIZATION), peer.user.as_ref()).await?;
     let Some(wanted) = impersonate::wanted(&received.headers)? else { return Ok(user) };
     gateway.authorizer.check_impersonation(&user, &wanted.rights(), &received.info)?;
-    Ok(wanted.into_user())
+    Ok(Arc::new(wanted.into_user()))
 }
 
 /// The body of a request, and the room that it takes until the request is answered.

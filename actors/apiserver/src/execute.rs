@@ -1,9 +1,10 @@
 //! The shell around the pipeline: a request is decided, committed, and answered; races are decided again, repetitions answered again.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use cox_bus::{ApiReply, ApiRequest, Identity, trace};
+use cox_bus::{ApiReply, ApiRequest, Identity, Verb, trace};
 use cox_log::{CommitError, Guard, LeaseHeld, Log, Outcome, Transaction, Write};
 use cox_objects::{Cause, Draft, Kind, Kinds, RequestId, Status, Trigger, User};
 use jiff::Timestamp;
@@ -37,7 +38,7 @@ pub(crate) struct Executor {
 pub(crate) struct Asked<'a> {
     pub(crate) kind: Arc<Kind>,
     pub(crate) request: &'a ApiRequest,
-    pub(crate) user: User,
+    pub(crate) user: Cow<'a, User>,
     /// How far earlier transactions of the same request came.
     pub(crate) progress: Option<Progress>,
 }
@@ -68,12 +69,18 @@ impl Executor {
         let user = identify::user(from, request)?;
         let kind = self.kind(request, &user)?;
         let mut asked = Asked { kind, request, user, progress: None };
-        if let Some(outcome) = self.log().outcome(request.id).map_err(Status::internal)? {
-            return self.repeat(&asked, &outcome);
+        // What takes one transaction is known to be a repetition when that is committed, or refused; the first of several would be made again.
+        if request.verb == Verb::DeleteCollection
+            && let Some(reply) = self.repeated(&asked)?
+        {
+            return Ok(reply);
         }
         let mut pages = Vec::new();
         loop {
-            let (reply, next) = self.settle(from, &asked).await?;
+            let (reply, next) = match self.settle(from, &asked).await {
+                Err(status) => return self.repeated(&asked)?.ok_or(status),
+                Ok(settled) => settled,
+            };
             match next {
                 None => return Ok(collection::join(pages, reply)),
                 next => {
@@ -104,11 +111,14 @@ impl Executor {
         let (plan, transaction) = {
             let ctx = self.context(asked);
             let plan = pipeline::decide(&ctx)?;
-            if options::dry_run(&ctx) {
-                return finish::dry_run(&ctx, &plan).map(|reply| Some((reply, None)));
-            }
-            if plan.changes.is_empty() {
-                return finish::committed(&ctx, &plan, &[], 0).map(|reply| Some((reply, plan.next)));
+            if options::dry_run(&ctx) || plan.changes.is_empty() {
+                if let Some(reply) = self.repeated(asked)? {
+                    return Ok(Some((reply, None)));
+                }
+                return match options::dry_run(&ctx) {
+                    true => finish::dry_run(&ctx, &plan).map(|reply| Some((reply, None))),
+                    false => finish::committed(&ctx, &plan, &[], 0).map(|reply| Some((reply, plan.next))),
+                };
             }
             let transaction = transaction(from, asked, &plan, self.chain(asked.request))?;
             (plan, transaction)
@@ -127,6 +137,12 @@ impl Executor {
 
     fn context<'a>(&'a self, asked: &'a Asked<'_>) -> Context<'a> {
         context(&self.stored, &self.kinds, &self.config, asked)
+    }
+
+    /// What became of a request that was carried out, or refused, before.
+    fn repeated(&self, asked: &Asked<'_>) -> Result<Option<ApiReply>, Status> {
+        let outcome = self.log().outcome(asked.request.id).map_err(Status::internal)?;
+        outcome.map(|outcome| self.repeat(asked, &outcome)).transpose()
     }
 
     fn repeat(&self, asked: &Asked<'_>, outcome: &Outcome) -> Result<ApiReply, Status> {

@@ -1,7 +1,7 @@
 //! What the log's writer knows besides single objects, and decides guards by: live namespaces, node ports, roles and bindings.
 //!
-//! Guarantees: guards are checked against committed state plus the batch before them. Readers of [`Shared`] see node ports as they are
-//! staged (a hint, the guard decides) and roles only once they are durable. A batch that failed is forgotten by a reset.
+//! Guarantees: guards are checked against committed state plus the batch before them. Readers of [`Shared`] see namespaces and node ports as they
+//! are staged (a hint, the guard decides) and roles only once they are durable. A batch that failed is forgotten by a reset.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,11 +21,17 @@ pub(crate) use cox_objects::rbac::Index as Rbac;
 /// What the apiserver's readers see of the indexes.
 #[derive(Default)]
 pub(crate) struct Shared {
+    live: RwLock<HashSet<String>>,
     ports: RwLock<HashMap<u16, Key>>,
     rbac: ArcSwap<Rbac>,
 }
 
 impl Shared {
+    /// Whether a namespace takes new objects.
+    pub(crate) fn is_live(&self, namespace: &str) -> bool {
+        self.live.read().contains(namespace)
+    }
+
     /// The Service that has a node port.
     pub(crate) fn port_owner(&self, port: u16) -> Option<Key> {
         self.ports.read().get(&port).cloned()
@@ -40,7 +46,6 @@ impl Shared {
 /// The writer's own.
 pub(crate) struct Indexes {
     shared: Arc<Shared>,
-    live: HashSet<String>,
     rbac: Rbac,
     /// Whether roles or bindings changed since they were published.
     news: bool,
@@ -49,7 +54,7 @@ pub(crate) struct Indexes {
 
 impl Indexes {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Indexes { shared, live: HashSet::new(), rbac: Rbac::default(), news: true, measured: None }
+        Indexes { shared, rbac: Rbac::default(), news: true, measured: None }
     }
 
     /// The same, with instruments.
@@ -60,11 +65,11 @@ impl Indexes {
     fn take_in(&mut self, key: &Key, old: Option<&Object>, new: Option<&Object>) {
         match key.resource.as_str() {
             "namespaces" => {
-                let live = new.is_some_and(|n| !terminating(&n.value()));
-                if live {
-                    self.live.insert(key.name().to_owned());
+                let mut live = self.shared.live.write();
+                if new.is_some_and(|n| !terminating(&n.value())) {
+                    live.insert(key.name().to_owned());
                 } else {
-                    self.live.remove(key.name());
+                    live.remove(key.name());
                 }
             }
             "services" => self.service(key, old, new),
@@ -99,7 +104,7 @@ impl Indexes {
 impl Arbiter for Indexes {
     fn check(&mut self, guard: &Guard, staged: &dyn Staged) -> Result<(), Refusal> {
         match guard {
-            Guard::NamespaceLive(name) if self.live.contains(name) => Ok(()),
+            Guard::NamespaceLive(name) if self.shared.is_live(name) => Ok(()),
             Guard::NamespaceLive(name) => Err(again(Status::not_found(&Resource::NAMESPACES, name))),
             Guard::Free { pool, value, owner } if pool == POOL => {
                 let has = value.parse().ok().and_then(|port: u16| self.shared.port_owner(port));
@@ -144,7 +149,7 @@ impl Arbiter for Indexes {
     }
 
     fn reset(&mut self, objects: &mut dyn Iterator<Item = (Key, Object)>, head: Revision) {
-        self.live.clear();
+        self.shared.live.write().clear();
         self.rbac = Rbac::default();
         self.shared.ports.write().clear();
         for (key, object) in objects {

@@ -1,5 +1,6 @@
 //! Recorded requests and answers of a Kubernetes API server, put to the pipeline on state in memory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -87,7 +88,7 @@ impl World {
     fn attempt(&mut self, request: &ApiRequest) -> Result<ApiReply, Status> {
         let kind = self.kinds.at(&request.group, &request.version, &request.plural);
         let kind = kind.ok_or_else(pipeline::no_such_resource)?.clone();
-        let user = request.user.clone().unwrap_or_default();
+        let user = Cow::Owned(request.user.clone().unwrap_or_default());
         let asked = Asked { kind, request, user, progress: None };
         for _ in 0..5 {
             let plan = {

@@ -15,6 +15,9 @@ pub(crate) trait State: Source {
     /// Roles and bindings.
     fn rbac(&self) -> Arc<Rbac>;
 
+    /// Whether a namespace is known to take new objects; the guard at the commit decides.
+    fn is_live(&self, namespace: &str) -> bool;
+
     /// The Service that has a node port.
     fn port_owner(&self, port: u16) -> Option<Key>;
 }

@@ -180,7 +180,7 @@ impl Api {
         match requests {
             [] => Vec::new(),
             [one] => vec![self.settle(one).await],
-            many => match self.bus.batch(many).await {
+            many => match self.bus.batch(&many.iter().collect::<Vec<_>>()).await {
                 Ok(replies) => replies.into_iter().map(Ok).collect(),
                 // Each is settled by its own id: what the batch did is answered again, what it did not is done now.
                 Err(_) => {

@@ -1,6 +1,6 @@
 //! The messages in flight, and what the server says of them: pure.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,22 +9,27 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 /// How many messages may be in flight: past this the server gains nothing.
-const LIMIT: usize = 384;
+const LIMIT: u64 = 384;
+/// An acknowledgement is asked for at least every so many messages.
+const ASK: u64 = 64;
 
-/// The revisions that were sent and not acknowledged, and the next.
+/// The revisions that were sent and of which it is not known that the server has them, and the next. Since each message says which sequence
+/// it expects before it, the acknowledgement of one speaks for all before it.
 #[derive(Debug)]
 pub(super) struct Window {
     next: Revision,
-    flying: BTreeMap<Revision, Instant>,
+    stored: Revision,
+    /// The revisions whose acknowledgement was asked for, and when.
+    asked: VecDeque<(Revision, Instant)>,
 }
 
 impl Window {
     pub(super) fn new(next: Revision) -> Self {
-        Window { next, flying: BTreeMap::new() }
+        Window { next, stored: next.saturating_sub(1), asked: VecDeque::new() }
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.flying.len() < LIMIT
+        self.next - self.stored <= LIMIT
     }
 
     /// The revision to send next.
@@ -32,25 +37,35 @@ impl Window {
         self.next
     }
 
-    /// It was sent.
-    pub(super) fn sent(&mut self, now: Instant) {
-        self.flying.insert(self.next, now);
+    /// Whether the next one has to ask for an acknowledgement, if `newest` is the last that can be sent now: nothing stays in flight unasked.
+    pub(super) fn asks(&self, newest: Revision) -> bool {
+        self.next >= newest || self.next - self.stored >= LIMIT || self.next.is_multiple_of(ASK)
+    }
+
+    /// It was sent, and asked for an acknowledgement or not.
+    pub(super) fn sent(&mut self, asked: bool, now: Instant) {
+        if asked {
+            self.asked.push_back((self.next, now));
+        }
         self.next += 1;
     }
 
-    /// The server has it.
+    /// The server has it, and all before it.
     pub(super) fn acknowledged(&mut self, revision: Revision) {
-        self.flying.remove(&revision);
+        self.stored = self.stored.max(revision);
+        while self.asked.front().is_some_and(|(asked, _)| *asked <= revision) {
+            self.asked.pop_front();
+        }
     }
 
     /// The revision up to which the server has everything.
     pub(super) fn stored(&self) -> Revision {
-        self.flying.keys().next().unwrap_or(&self.next).saturating_sub(1)
+        self.stored
     }
 
-    /// The oldest one in flight, if it was sent longer ago than this.
+    /// The oldest one that waits for its acknowledgement, if it was sent longer ago than this.
     pub(super) fn overdue(&self, now: Instant, after: Duration) -> Option<Revision> {
-        let (&revision, &sent) = self.flying.first_key_value()?;
+        let &(revision, sent) = self.asked.front()?;
         (now.saturating_duration_since(sent) > after).then_some(revision)
     }
 }
@@ -110,15 +125,34 @@ mod tests {
     fn the_window_fills_and_empties() {
         let now = Instant::now();
         let mut window = Window::new(10);
+        let mut asked = Vec::new();
         while window.has_room() {
-            window.sent(now);
+            let asks = window.asks(Revision::MAX);
+            if asks {
+                asked.push(window.next());
+            }
+            window.sent(asks, now);
         }
-        assert_eq!(window.next(), 10 + LIMIT as u64);
-        window.acknowledged(10);
-        assert!(window.has_room());
+        assert_eq!(window.next(), 10 + LIMIT);
+        assert_eq!(asked, [64, 128, 192, 256, 320, 384, 393], "and the last that has room");
+        assert_eq!(window.stored(), 9);
         let later = now + Duration::from_secs(3);
-        assert_eq!(window.overdue(later, Duration::from_secs(2)), Some(11));
+        assert_eq!(window.overdue(later, Duration::from_secs(2)), Some(64));
+        window.acknowledged(128);
+        assert!(window.has_room());
+        assert_eq!(window.stored(), 128, "all before it are there");
+        assert_eq!(window.overdue(later, Duration::from_secs(2)), Some(192));
         assert_eq!(window.overdue(later, Duration::from_secs(3)), None);
+        window.acknowledged(393);
+        assert_eq!(window.overdue(later, Duration::from_secs(2)), None, "nobody is asked");
+    }
+
+    #[test]
+    fn the_newest_asks() {
+        let mut window = Window::new(1);
+        assert!(!window.asks(2));
+        window.sent(false, Instant::now());
+        assert!(window.asks(2));
     }
 
     #[test]

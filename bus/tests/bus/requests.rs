@@ -70,7 +70,7 @@ async fn a_write_a_batch_and_the_head_are_answered() {
     let reply = within(deployments.call(&request(1, LONG))).await.unwrap();
     assert_eq!((reply.code, reply.revision), (201, 1));
     let requests: Vec<_> = (10..710).map(|id| request(id, LONG)).collect();
-    let replies = within(controllers.batch(&requests)).await.unwrap();
+    let replies = within(controllers.batch(&requests.iter().collect::<Vec<_>>())).await.unwrap();
     let revisions: Vec<u64> = replies.iter().map(|r| r.revision).collect();
     assert_eq!(revisions, (10..710).collect::<Vec<_>>());
     let head = within(controllers.head(Instant::now() + LONG)).await.unwrap();
@@ -163,7 +163,7 @@ async fn nobody_asks_under_anothers_name() {
     let mut posing = request(2, LONG);
     posing.user = Some(User { name: "kubernetes-admin".into(), ..User::default() });
     assert_eq!(within(scheduler.call(&posing)).await.unwrap().code, 403);
-    let replies = within(scheduler.batch(&[posing.clone(), request(3, LONG)])).await.unwrap();
+    let replies = within(scheduler.batch(&[&posing, &request(3, LONG)])).await.unwrap();
     assert_eq!(replies.iter().map(|r| r.code).collect::<Vec<_>>(), [403, 201]);
     let gateway = cluster.bus(Identity::Gateway).await;
     assert_eq!(within(gateway.call(&posing)).await.unwrap().code, 201);

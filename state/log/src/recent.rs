@@ -36,7 +36,7 @@ impl Recent {
     }
 
     /// Takes in what has become durable.
-    pub(crate) fn commit(&self, events: &[Event]) {
+    pub(crate) fn commit(&self, events: Vec<Event>) {
         let mut inner = self.inner.write();
         for event in events {
             inner.forget(&event.key);
@@ -44,7 +44,7 @@ impl Recent {
                 inner.keep(&event.key, &event.object, self.object_bytes);
             }
             inner.bytes_of_events += weight(&event.object);
-            inner.events.push_back(event.clone());
+            inner.events.push_back(event);
         }
         while inner.bytes_of_events > self.event_bytes {
             let Some(oldest) = inner.events.pop_front() else { break };

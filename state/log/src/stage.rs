@@ -56,6 +56,11 @@ impl<'a> Stage<'a> {
         &self.events
     }
 
+    /// The same, when the batch is durable.
+    pub fn into_events(self) -> Vec<Event> {
+        self.events
+    }
+
     /// The outcomes to write with them.
     pub fn outcomes(&self) -> &[(RequestId, Outcome)] {
         &self.outcomes

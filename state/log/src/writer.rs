@@ -184,7 +184,7 @@ impl Writer {
                 self.head = stage.head();
                 if moved {
                     self.arbiter.written(answers.len(), began.elapsed());
-                    self.store.recent.commit(stage.events());
+                    self.store.recent.commit(stage.into_events());
                     self.arbiter.durable(self.head);
                     self.store.head.send_replace(self.head);
                 }

@@ -19,10 +19,12 @@ pub(super) fn live(ctx: &Context<'_>, object: &Value, effects: &mut Effects) -> 
         return Ok(());
     }
     let name = ctx.request.namespace.as_str();
-    let key = Key::new(Resource::NAMESPACES, "", name);
-    let namespace = ctx.state.get(&key).ok_or_else(|| Status::not_found(&Resource::NAMESPACES, name))?.value();
-    if terminating(&namespace) {
-        return Err(refusal(ctx, object, name));
+    if !ctx.state.is_live(name) {
+        let key = Key::new(Resource::NAMESPACES, "", name);
+        let namespace = ctx.state.get(&key).ok_or_else(|| Status::not_found(&Resource::NAMESPACES, name))?.value();
+        if terminating(&namespace) {
+            return Err(refusal(ctx, object, name));
+        }
     }
     effects.guards.push(Guard::NamespaceLive(name.to_owned()));
     Ok(())

@@ -149,6 +149,10 @@ impl State for Memory {
         self.shared.rbac()
     }
 
+    fn is_live(&self, namespace: &str) -> bool {
+        self.shared.is_live(namespace)
+    }
+
     fn port_owner(&self, port: u16) -> Option<Key> {
         self.shared.port_owner(port)
     }

@@ -1,7 +1,7 @@
 //! What goes out to the other side, and where it goes.
 
 use cox_mirror::{Limits, Mirror};
-use cox_objects::{Draft, Epoch, Key, Position, Resource, User, kinds};
+use cox_objects::{Draft, Epoch, Key, Position, Resource, kinds};
 use serde_json::{Value, json};
 
 use super::*;
@@ -30,7 +30,7 @@ fn request(path: &str, headers: &[(&'static str, &str)]) -> Request {
         query,
         headers: map,
         body: Bytes::new(),
-        user: User::default(),
+        user: Arc::default(),
         id: uuid::Uuid::nil(),
         traceparent: None,
     }

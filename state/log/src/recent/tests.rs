@@ -40,7 +40,7 @@ proptest! {
         let recent = Recent::new(8_000, 8_000);
         let mut truth: HashMap<Key, Object> = HashMap::new();
         for batch in events.chunks(at_a_time) {
-            recent.commit(batch);
+            recent.commit(batch.to_vec());
             for event in batch {
                 match event.change {
                     Change::Deleted => truth.remove(&event.key),
@@ -75,7 +75,7 @@ proptest! {
 #[test]
 fn what_is_cleared_is_not_held() {
     let recent = Recent::new(8_000, 8_000);
-    recent.commit(&[event(1, 1, 10, false), event(2, 2, 10, false)]);
+    recent.commit(vec![event(1, 1, 10, false), event(2, 2, 10, false)]);
     assert_eq!(recent.events(1, 1, usize::MAX).map(|events| events.len()), Some(1), "not past the asked revision");
     recent.clear();
     assert!(recent.object(&Key::new(Resource::CONFIGMAPS, "d", "n1")).is_none());
