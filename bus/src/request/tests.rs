@@ -40,7 +40,7 @@ fn request(body: usize) -> ApiRequest {
 
 #[test]
 fn a_batch_is_cut_by_number_and_size_but_never_empty() {
-    assert_eq!(fitting(&vec![&request(10); 1000]), BATCH_REQUESTS);
-    assert_eq!(fitting(&vec![&request(400_000); 10]), 2);
+    assert_eq!(fitting(&[&request(10); 1000]), BATCH_REQUESTS);
+    assert_eq!(fitting(&[&request(400_000); 10]), 2);
     assert_eq!(fitting(&[&request(3_000_000), &request(1)]), 1);
 }
