@@ -92,13 +92,20 @@ pub fn duplicates(text: &[u8]) -> Result<Vec<String>, SyntaxError> {
 pub fn identify(text: &[u8]) -> Result<Identity, DecodeError> {
     let unreadable =
         |e: &dyn std::fmt::Display| DecodeError(format!("couldn't get version/kind; json parse error: {e}"));
-    let mut whole = Reader::new(text);
-    whole.skip().and_then(|_| whole.end()).map_err(|e| unreadable(&e))?;
     let mut decoder = Decoder::new(text);
-    let identity = decoder.identity().map_err(|e| unreadable(&e))?;
-    if let Some(error) = decoder.error {
-        return Err(unreadable(&error));
-    }
+    let read = decoder.identity();
+    let identity = match read {
+        Ok(identity) if decoder.error.is_none() && decoder.reader.end().is_ok() => identity,
+        read => {
+            // That the text is no JSON comes before all else that is wrong with it.
+            let mut whole = Reader::new(text);
+            whole.skip().and_then(|_| whole.end()).map_err(|e| unreadable(&e))?;
+            match decoder.error {
+                Some(error) => return Err(unreadable(&error)),
+                None => read.map_err(|e| unreadable(&e))?,
+            }
+        }
+    };
     if identity.api_version.matches('/').count() > 1 {
         return Err(DecodeError(format!("unexpected GroupVersion string: {}", identity.api_version)));
     }

@@ -174,13 +174,11 @@ impl<'a> Reader<'a> {
         self.byte()?;
         self.at += 1;
         let start = self.at;
-        loop {
-            match self.here()? {
-                b'"' => break,
-                b'\\' => return self.escaped(start),
-                0..0x20 => return Err(self.unexpected("in string literal")),
-                _ => self.at += 1,
-            }
+        self.plain();
+        match self.here()? {
+            b'"' => {}
+            b'\\' => return self.escaped(start),
+            _ => return Err(self.unexpected("in string literal")),
         }
         let raw = self.since(start);
         self.at += 1;
@@ -192,8 +190,7 @@ impl<'a> Reader<'a> {
         let mut out = self.since(start).to_vec();
         let push = |out: &mut Vec<u8>, c: char| out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         loop {
-            let byte = self.here()?;
-            match byte {
+            match self.here()? {
                 b'"' => {
                     self.at += 1;
                     return Ok(Cow::Owned(String::from_utf8_lossy(&out).into_owned()));
@@ -220,11 +217,19 @@ impl<'a> Reader<'a> {
                 }
                 0..0x20 => return Err(self.unexpected("in string literal")),
                 _ => {
-                    self.at += 1;
-                    out.push(byte);
+                    let run = self.at;
+                    self.plain();
+                    out.extend_from_slice(self.since(run));
                 }
             }
         }
+    }
+
+    /// Passes over what stands for itself in a string.
+    fn plain(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+        self.at += end.unwrap_or(rest.len());
     }
 
     /// What `\u` stands for, its second half included if it has one.
