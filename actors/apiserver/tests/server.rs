@@ -155,7 +155,9 @@ async fn a_leader_renews_its_lease_while_others_are_sent_away() {
     };
     let create =
         lease(Verb::Create, "", json!({"metadata": {"name": "kube-scheduler"}, "spec": {"holderIdentity": "me"}}));
-    assert_eq!(scheduler.call(&create).await.unwrap().code, 201);
+    let created = scheduler.call(&create).await.unwrap();
+    assert_eq!(created.code, 201);
+    let mut version = created.revision;
 
     let create = |i: usize| request(Verb::Create, "configmaps", "", &json!({"metadata": {"name": format!("c{i}")}}));
     let bulk: Vec<ApiRequest> = (0..2048).map(create).collect();
@@ -163,13 +165,16 @@ async fn a_leader_renews_its_lease_while_others_are_sent_away() {
     let mut writing = std::pin::pin!(futures::future::join_all(bulk.chunks(256).map(|some| gateway.batch(some))));
     let mut renewed = 0;
     let replies = loop {
-        let held = json!({"spec": {"leaseDurationSeconds": 15 + renewed}});
-        let renewal = lease(Verb::Patch, "kube-scheduler", held);
+        let spec = json!({"holderIdentity": "me", "leaseDurationSeconds": 15 + renewed});
+        let metadata = json!({"name": "kube-scheduler", "resourceVersion": version.to_string()});
+        let renewal = lease(Verb::Update, "kube-scheduler", json!({"metadata": metadata, "spec": spec}));
         tokio::select! {
             biased;
             replies = &mut writing => break replies,
             reply = scheduler.call(&renewal) => {
-                assert_eq!(reply.unwrap().code, 200);
+                let reply = reply.unwrap();
+                assert_eq!(reply.code, 200);
+                version = reply.revision;
                 renewed += 1;
             }
         }
