@@ -162,7 +162,8 @@ async fn a_leader_renews_its_lease_while_others_are_sent_away() {
     let create = |i: usize| request(Verb::Create, "configmaps", "", &json!({"metadata": {"name": format!("c{i}")}}));
     let bulk: Vec<ApiRequest> = (0..2048).map(create).collect();
     let gateway = cluster.gateway.clone();
-    let mut writing = std::pin::pin!(futures::future::join_all(bulk.chunks(256).map(|some| gateway.batch(some))));
+    let batches: Vec<Vec<&ApiRequest>> = bulk.chunks(256).map(|some| some.iter().collect()).collect();
+    let mut writing = std::pin::pin!(futures::future::join_all(batches.iter().map(|some| gateway.batch(some))));
     let mut renewed = 0;
     let replies = loop {
         let spec = json!({"holderIdentity": "me", "leaseDurationSeconds": 15 + renewed});
