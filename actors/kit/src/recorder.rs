@@ -1,8 +1,10 @@
 //! Kubernetes Events: what components note about objects, gathered for a second and counted before it is written.
 //!
 //! The first note of a series waits [`GATHER`], so that repetitions within it are one write; later repetitions raise `count` and
-//! `lastTimestamp` of the same Event, as kubectl shows them (`x5 over 3m`). Notes are no state: those of a crashed component are lost.
+//! `lastTimestamp` of the same Event, as kubectl shows them (`x5 over 3m`). Of many notes that differ in their message only the later ones are
+//! one Event, as in Kubernetes ([`similar`]). Notes are no state: those of a crashed component are lost.
 
+mod similar;
 mod writer;
 
 pub use writer::recorder;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use self::similar::Similar;
 use crate::why::Why;
 
 /// How long notes are gathered before they are written.
@@ -96,12 +99,18 @@ pub struct Reporter {
     pub host: String,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct SeriesKey {
-    about: About,
-    severity: Severity,
-    reason: String,
-    message: String,
+/// What is kept of a series, and of what is similar: a hash of what makes it one. Of what was written long ago nothing else is needed.
+type Id = u128;
+
+/// 128 bits, so that two things among the few thousand that are remembered are never taken for one.
+fn id_of(of: impl Hash) -> Id {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        salt.hash(&mut hasher);
+        of.hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
 }
 
 struct Series {
@@ -110,15 +119,15 @@ struct Series {
     last: Timestamp,
     count: u32,
     written: u32,
-    resource_version: String,
     /// Its number among those that wait to be written.
     due: Option<u64>,
 }
 
-/// A series that waits to be written: since it was last written, these led to it.
+/// A series that waits to be written: its newest note, and what led to it since it was last written.
 struct Due {
     at: Timestamp,
-    key: SeriesKey,
+    series: Id,
+    note: Note,
     why: Why,
 }
 
@@ -133,7 +142,7 @@ pub enum Write {
         namespace: String,
         /// Name of the Event.
         name: String,
-        /// `count` and `lastTimestamp`.
+        /// `count`, `lastTimestamp` and `message`.
         patch: Value,
         /// The whole Event, if it is no longer there.
         instead: Value,
@@ -143,7 +152,8 @@ pub enum Write {
 /// Gathers notes into Events: pure, the time is passed in.
 pub struct Aggregator {
     reporter: Reporter,
-    series: HashMap<SeriesKey, Series>,
+    series: HashMap<Id, Series>,
+    similar: Similar,
     /// In the order of their first notes.
     due: BTreeMap<u64, Due>,
     begun: u64,
@@ -156,35 +166,39 @@ impl Aggregator {
     /// An aggregator for one reporter.
     pub fn new(reporter: Reporter) -> Self {
         let (series, due, names) = (HashMap::new(), BTreeMap::new(), Names::default());
-        Aggregator { reporter, series, due, begun: 0, crowded: MAX_SERIES, names }
+        Aggregator { reporter, series, similar: Similar::default(), due, begun: 0, crowded: MAX_SERIES, names }
     }
 
     /// Takes a note, with what led to it. It becomes the cause of the Event; of repetitions that are one write the newest comes first.
-    pub fn note(&mut self, note: Note, why: Why, now: Timestamp) {
+    pub fn note(&mut self, mut note: Note, why: Why, now: Timestamp) {
         self.forget(now);
-        let Note { mut about, severity, reason, mut message } = note;
-        let resource_version = std::mem::take(&mut about.resource_version);
-        let end = (0..=MAX_MESSAGE.min(message.len())).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        message.truncate(end);
-        let key = SeriesKey { about, severity, reason, message };
-        let series = self.series.entry(key.clone()).or_insert_with(|| Series {
-            name: self.names.next(&key, now),
+        let resource_version = std::mem::take(&mut note.about.resource_version);
+        let one = (&note.about, note.severity, &note.reason);
+        let combined = self.similar.combines(id_of(one), id_of(&note.message), now);
+        let id = if combined { id_of(one) } else { id_of((one, &note.message)) };
+        if combined {
+            note.message.insert_str(0, similar::COMBINED);
+        }
+        let length = note.message.len().min(MAX_MESSAGE);
+        let end = (0..=length).rev().find(|at| note.message.is_char_boundary(*at)).unwrap_or(0);
+        note.message.truncate(end);
+        let series = self.series.entry(id).or_insert_with(|| Series {
+            name: self.names.next(&note.about.name, id, now),
             first: now,
             last: now,
             count: 0,
             written: 0,
-            resource_version: String::new(),
             due: None,
         });
         series.last = now;
         series.count += 1;
-        series.resource_version = resource_version;
+        note.about.resource_version = resource_version;
         match series.due.and_then(|number| self.due.get_mut(&number)) {
-            Some(due) => due.why = why.and(due.why.clone()),
+            Some(due) => (due.why, due.note) = (why.and(due.why.clone()), note),
             None => {
                 self.begun += 1;
                 series.due = Some(self.begun);
-                self.due.insert(self.begun, Due { at: now + GATHER, key, why });
+                self.due.insert(self.begun, Due { at: now + GATHER, series: id, note, why });
             }
         }
     }
@@ -197,27 +211,28 @@ impl Aggregator {
     /// Takes the writes that are due, each with what led to it, in the order of their first notes.
     pub fn take_due(&mut self, now: Timestamp) -> Vec<(Write, Why)> {
         let due: Vec<Due> = self.due.extract_if(.., |_, due| due.at <= now).map(|(_, due)| due).collect();
-        due.into_iter().filter_map(|due| Some((self.write(&due.key)?, due.why))).collect()
+        due.into_iter().filter_map(|due| Some((self.write(due.series, &due.note)?, due.why))).collect()
     }
 
-    fn write(&mut self, key: &SeriesKey) -> Option<Write> {
-        let series = self.series.get_mut(key)?;
-        let event = event(&self.reporter, key, series);
+    fn write(&mut self, id: Id, note: &Note) -> Option<Write> {
+        let series = self.series.get_mut(&id)?;
+        let event = event(&self.reporter, note, series);
         let first = series.written == 0;
         (series.written, series.due) = (series.count, None);
         Some(if first {
             Write::Create(event)
         } else {
             Write::Repeat {
-                namespace: event_namespace(&key.about).to_owned(),
+                namespace: event_namespace(&note.about).to_owned(),
                 name: series.name.clone(),
-                patch: json!({"count": series.count, "lastTimestamp": seconds(series.last)}),
+                patch: json!({"count": series.count, "lastTimestamp": seconds(series.last), "message": note.message}),
                 instead: event,
             }
         })
     }
 
     fn forget(&mut self, now: Timestamp) {
+        self.similar.forget(now);
         if self.series.len() < self.crowded {
             return;
         }
@@ -234,10 +249,11 @@ fn event_namespace(about: &About) -> &str {
     if about.namespace.is_empty() { "default" } else { &about.namespace }
 }
 
-fn event(reporter: &Reporter, key: &SeriesKey, series: &Series) -> Value {
+fn event(reporter: &Reporter, note: &Note, series: &Series) -> Value {
+    let about = &note.about;
     let mut involved = json!({
-        "kind": key.about.kind, "namespace": key.about.namespace, "name": key.about.name, "uid": key.about.uid,
-        "apiVersion": key.about.api_version, "resourceVersion": series.resource_version, "fieldPath": key.about.field_path,
+        "kind": about.kind, "namespace": about.namespace, "name": about.name, "uid": about.uid,
+        "apiVersion": about.api_version, "resourceVersion": about.resource_version, "fieldPath": about.field_path,
     });
     let mut source = json!({"component": reporter.component, "host": reporter.host});
     for object in [&mut involved, &mut source] {
@@ -247,11 +263,11 @@ fn event(reporter: &Reporter, key: &SeriesKey, series: &Series) -> Value {
     }
     json!({
         "kind": "Event", "apiVersion": "v1",
-        "metadata": {"name": series.name, "namespace": event_namespace(&key.about)},
+        "metadata": {"name": series.name, "namespace": event_namespace(about)},
         "involvedObject": involved,
-        "reason": key.reason, "message": key.message, "source": source,
+        "reason": note.reason, "message": note.message, "source": source,
         "firstTimestamp": seconds(series.first), "lastTimestamp": seconds(series.last), "count": series.count,
-        "type": key.severity.as_str(), "eventTime": null,
+        "type": note.severity.as_str(), "eventTime": null,
         "reportingComponent": reporter.component, "reportingInstance": reporter.host,
     })
 }
@@ -264,11 +280,9 @@ struct Names {
 }
 
 impl Names {
-    fn next(&mut self, key: &SeriesKey, now: Timestamp) -> String {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
+    fn next(&mut self, about: &str, series: Id, now: Timestamp) -> String {
         self.last = (now.as_nanosecond() as u64 >> 8).max(self.last + 1);
-        format!("{}.{:016x}", key.about.name, (self.last << 8) | (hasher.finish() & 0xff))
+        format!("{about}.{:016x}", (self.last << 8) | (series & 0xff) as u64)
     }
 }
 

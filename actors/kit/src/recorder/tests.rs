@@ -20,6 +20,12 @@ fn note(message: &str) -> Note {
     Note::normal(about, "Pulled", message)
 }
 
+/// The same of another pod.
+fn of_pod(uid: impl ToString) -> Note {
+    let Note { about, severity, reason, message } = note("a");
+    Note { about: About { uid: uid.to_string(), ..about }, severity, reason, message }
+}
+
 fn aggregator() -> Aggregator {
     Aggregator::new(Reporter { component: "kubelet".into(), host: "n1".into() })
 }
@@ -68,7 +74,7 @@ fn later_repetitions_raise_the_count_of_the_same_event() {
     let writes = events.take_due(at(61_000));
     let [(Write::Repeat { namespace, name, patch, instead }, _)] = writes.as_slice() else { panic!("{writes:?}") };
     assert_eq!((namespace.as_str(), Some(name.as_str())), ("ns", first["metadata"]["name"].as_str()));
-    assert_eq!(patch["count"], 2);
+    assert_eq!((&patch["count"], &patch["message"]), (&json!(2), &json!("a")));
     assert_eq!(instead["firstTimestamp"], first["firstTimestamp"]);
 }
 
@@ -85,7 +91,7 @@ fn long_messages_are_cut_at_a_character() {
 fn memory_is_bounded() {
     let mut events = aggregator();
     for i in 0..(MAX_SERIES as i64 * 3) {
-        events.note(note(&i.to_string()), because(1), at(i));
+        events.note(of_pod(i), because(1), at(i));
         events.take_due(at(i + 2000));
     }
     assert!(events.series.len() <= MAX_SERIES);
@@ -95,9 +101,9 @@ fn memory_is_bounded() {
 fn a_burst_is_written_whole_and_then_forgotten() {
     let mut events = aggregator();
     let burst = MAX_SERIES * 5;
-    (0..burst).for_each(|i| events.note(note(&i.to_string()), because(1), at(0)));
+    (0..burst).for_each(|i| events.note(of_pod(i), because(1), at(0)));
     assert_eq!(events.take_due(at(1000)).len(), burst);
-    (0..burst).for_each(|i| events.note(note(&format!("again {i}")), because(1), at(2000)));
+    (burst..2 * burst).for_each(|i| events.note(of_pod(i), because(1), at(2000)));
     assert_eq!(events.take_due(at(3000)).len(), burst);
     assert!(events.series.len() <= 2 * burst, "{}", events.series.len());
 }
@@ -106,14 +112,42 @@ fn a_burst_is_written_whole_and_then_forgotten() {
 fn events_of_the_same_moment_are_listed_in_their_order() {
     let mut events = aggregator();
     let said: Vec<String> = (0..50).map(|n| format!("step {n}")).collect();
-    said.iter().for_each(|message| events.note(note(message), because(1), at(0)));
+    let told = |reason: &String| Note { reason: reason.clone(), ..note("a") };
+    said.iter().for_each(|reason| events.note(told(reason), because(1), at(0)));
     let written = events.take_due(at(1000)).into_iter().map(|(write, _)| match write {
-        Write::Create(event) => (event["metadata"]["name"].to_string(), event["message"].as_str().unwrap().to_owned()),
+        Write::Create(event) => (event["metadata"]["name"].to_string(), event["reason"].as_str().unwrap().to_owned()),
         repeat => panic!("{repeat:?}"),
     });
     // Lists are in the order of names.
     let listed: std::collections::BTreeMap<String, String> = written.collect();
     assert_eq!(listed.into_values().collect::<Vec<_>>(), said);
+}
+
+/// How many Events are made, and the count, and the message, of the last one that is made or raised.
+fn written(events: &mut Aggregator, now: i64) -> (usize, u64, String) {
+    let writes: Vec<Write> = events.take_due(at(now)).into_iter().map(|(write, _)| write).collect();
+    let made = writes.iter().filter(|write| matches!(write, Write::Create(_))).count();
+    let (Some(Write::Create(last)) | Some(Write::Repeat { patch: last, .. })) = writes.last() else { panic!("none") };
+    (made, last["count"].as_u64().unwrap(), last["message"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn of_many_notes_that_differ_in_their_message_the_later_ones_are_one_event() {
+    let mut events = aggregator();
+    let tell = |events: &mut Aggregator, numbers: std::ops::Range<u32>, now| {
+        numbers.for_each(|n| events.note(note(&format!("made {n}")), because(1), at(now)));
+    };
+    tell(&mut events, 0..100, 0);
+    // What another pod is told of has nothing to do with it.
+    events.note(of_pod("other"), because(1), at(0));
+    assert_eq!(written(&mut events, 1000).0, 9 + 1 + 1);
+    tell(&mut events, 100..103, 2000);
+    assert_eq!(written(&mut events, 3000), (0, 94, "(combined from similar events): made 102".to_owned()));
+    // What was told lately is told again as itself, and all of it after a while.
+    tell(&mut events, 102..103, 4000);
+    assert_eq!(written(&mut events, 5000), (1, 1, "made 102".to_owned()));
+    tell(&mut events, 200..205, 4000 + 11 * 60 * 1000);
+    assert_eq!(written(&mut events, 4000 + 12 * 60 * 1000), (5, 1, "made 204".to_owned()));
 }
 
 /// Trigger, folded ones, what was observed, and the chain.
