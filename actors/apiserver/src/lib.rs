@@ -13,7 +13,6 @@ mod context;
 mod execute;
 mod expiry;
 mod figures;
-mod gate;
 mod index;
 pub mod integrators;
 mod pipeline;

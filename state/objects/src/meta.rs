@@ -97,7 +97,7 @@ impl<'a> Meta<'a> {
     /// # Errors
     /// If its metadata do not have the form of metadata, which is checked before an object is stored.
     pub fn of(object: &'a Object) -> Result<Self, serde_json::Error> {
-        object.parse_metadata()
+        Self::from_slice(object.bytes())
     }
 
     /// Reads the metadata of an object's JSON text.

@@ -2,12 +2,18 @@
 
 use cox_kit::Feed;
 use cox_runtime::ContainerId;
+use k8s_openapi::api::core::v1::Container;
 
 use super::{Message, Operation, State, broken};
 use crate::model::{ContainerView, Health};
 use crate::probes::tracker::Kind;
 use crate::probes::watch::{Probed, Prober};
 use crate::spec::names::Role;
+
+/// Whether a container has a probe.
+fn asks(container: &Container) -> bool {
+    [&container.startup_probe, &container.readiness_probe, &container.liveness_probe].into_iter().any(Option::is_some)
+}
 
 impl<F: Feed> State<F> {
     /// Starts the probes of containers that run, and ends those of containers that no longer do.
@@ -24,17 +30,20 @@ impl<F: Feed> State<F> {
             if self.under_way.contains_key(&Operation::Start(view.name.clone())) {
                 continue;
             }
-            let found = self.found_health(&view);
-            let health = self.memory.health.entry(view.id.clone()).or_insert(found);
-            if member.container.startup_probe.is_none() {
-                health.started = true;
+            let known = self.memory.health.get(&view.id).cloned();
+            let mut health = known.unwrap_or_else(|| self.found_health(&view));
+            health.started |= member.container.startup_probe.is_none();
+            let started = health.started;
+            self.memory.health.insert(view.id.clone(), health);
+            if !asks(&member.container) {
+                continue;
             }
             let ip = self.sandbox.as_ref().and_then(|s| s.ips.first()).map(ToString::to_string);
             let ip = ip.or_else(|| self.context.config.node_ips.first().cloned()).unwrap_or_default();
             let (id, worker, of) = (view.id.clone(), self.myself.clone(), view.id.clone());
             // A worker that is gone has no use for the verdict.
             let verdict = move |kind, good| drop(worker.send_message(Message::Probed(of.clone(), kind, good)));
-            let probed = Probed { started: health.started, ip, view, verdict: Box::new(verdict) };
+            let probed = Probed { started, ip, view, verdict: Box::new(verdict) };
             let panicked = broken(&self.myself);
             let prober = Prober::start(&self.context, &self.pod, member, probed, &self.scope, panicked);
             self.probers.insert(id, prober);

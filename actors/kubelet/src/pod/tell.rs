@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cox_kit::{Command, Feed};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::State;
@@ -10,6 +11,9 @@ use super::operation::{Finished, Operation};
 use crate::model::ContainerView;
 use crate::status::{NodeFacts, difference, status};
 
+/// How long nothing is told of a pod that is being made: a start that takes no longer is one write, as it is with a node whose writes are slower
+/// than its starts.
+const BEGINNING: Duration = Duration::from_millis(200);
 /// How long the status of one container waits for that of another which is just starting.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long a pod's end is held back while its sandbox and volumes are taken away.
@@ -18,6 +22,12 @@ const WIND_DOWN: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_secs(10);
 /// How long a status write may take to show in the feed before the worker goes on without it.
 const SHOWN: Duration = Duration::from_secs(5);
+
+/// What is read of a stored Pod: the rest of it is not changed here.
+#[derive(Deserialize, Default)]
+struct Told {
+    status: Option<Value>,
+}
 
 impl<F: Feed> State<F> {
     /// Writes the status if it is not what the API has, one write at a time; says after which time to look again at one that is held back.
@@ -32,18 +42,29 @@ impl<F: Feed> State<F> {
         {
             return Some(REFUSED.saturating_sub(at.elapsed()));
         }
+        if let Some(rest) = self.beginning() {
+            return Some(rest);
+        }
         let node = NodeFacts { host_ips: self.context.config.node_ips.clone() };
         let wanted = status(&self.known(), &node, cox_kit::clock::now());
-        let stored = self.context.feed.get(&self.key()).map(|object| object.value()).unwrap_or_default();
-        let has = stored.get("status").cloned().unwrap_or_else(|| serde_json::json!({}));
-        difference(&without_nulls(has.clone()), &without_nulls(wanted.clone()))?;
+        let told = self.context.feed.get(&self.key()).and_then(|object| object.parse::<Told>().ok());
+        let has = told.unwrap_or_default().status.unwrap_or_else(|| serde_json::json!({}));
         let patch = difference(&has, &wanted)?;
+        difference(&without_nulls(has.clone()), &without_nulls(wanted.clone()))?;
         let held = self.settling(&has, &wanted).or_else(|| self.winding_down(&has, &wanted));
         if let Some(rest) = held.or_else(|| self.restarting()) {
             return Some(rest);
         }
         self.launch_tell(patch);
         None
+    }
+
+    /// For how long the first status is held back while what runs the pod is just being made.
+    fn beginning(&self) -> Option<Duration> {
+        let is_told = self.pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        let is_made = self.under_way.keys().any(Operation::makes) && self.memory.waiting.is_empty();
+        let is_beginning = !is_told && is_made && !self.known().is_ending();
+        BEGINNING.checked_sub(self.came.elapsed()).filter(|rest| is_beginning && !rest.is_zero())
     }
 
     /// For how long a first status of main containers is held back while others of the pod are just starting: they are told of together.

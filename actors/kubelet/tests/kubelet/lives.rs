@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use crate::cluster;
+use crate::faulty::Mode;
 
 fn shape(status: &Value) -> String {
     let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
@@ -57,6 +58,21 @@ async fn a_pod_runs_and_goes_with_the_writes_of_a_real_node() {
             sandboxes.is_empty() && std::fs::read_dir(&folder).unwrap().next().is_none()
         })
         .await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_takes_long_is_told_of_meanwhile() {
+    let cluster = cluster::start().await;
+    cluster.faulty.set("create_container", "p", Mode::Hangs);
+    cluster.pod("p", json!({}), json!({})).await;
+    let creating = || cluster.container("p")["state"]["waiting"]["reason"] == "ContainerCreating";
+    cluster.until("its first status", creating).await;
+    let status = cluster.get("p")["status"].clone();
+    assert!(status["startTime"].is_string() && status["hostIP"].is_string() && status["podIP"].is_null(), "{status}");
+    cluster.faulty.clear();
+    cluster.delete("p", Some(0)).await;
+    cluster.until_gone("p").await;
     cluster.stop().await;
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -115,9 +114,7 @@ impl World {
             Step::Delete => {
                 prop_assert!(self.memory.finished && ending);
                 self.deleted = true;
-                self.memory
-                    .not_before
-                    .insert(Retry::Delete, Held::back(SignedDuration::from_secs(i32::MAX.into()), at(0)));
+                self.memory.not_before.insert(Retry::Delete, at(i64::from(i32::MAX)));
             }
         }
         Ok(())
