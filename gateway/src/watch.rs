@@ -1,7 +1,8 @@
 //! Watches: the mirror's watch engine as lines of JSON.
 //!
 //! Flow: what a watch delivers in one turn becomes one piece of the body, encoded once for all watchers that see the same. A turn is taken
-//! at once when the watch was idle; under load turns are at least [`GATHER`] apart, so that more changes go out with each.
+//! at once while changes come one by one; when there are more than one in a turn, the next comes at least [`GATHER`] later, so that still more go
+//! out with each.
 //!
 //! Guarantees: every change in order, once; a watcher that is too slow, or older than what is remembered, gets an ERROR event with
 //! status 410 and is closed.
@@ -31,7 +32,7 @@ use crate::route::Target;
 use crate::shape::{self, Include, View};
 use frame::Frames;
 
-/// The least time between two turns of a busy watch.
+/// The least time to the next turn of a busy watch.
 const GATHER: Duration = Duration::from_millis(1);
 /// A watch without a timeout of its own ends after a random time from this to twice this, as Kubernetes has it.
 const LONGEST_MIN: u64 = 1800;
@@ -118,11 +119,12 @@ impl Turns {
                 () = &mut self.over => return None,
                 batch = watch.next() => batch,
             };
-            self.earliest = Instant::now() + GATHER;
             match batch {
                 Ok(Batch::Initial(items)) => return Some(self.frames.initial(&items)),
                 Ok(Batch::Changes(segment)) => {
-                    self.open.add(segment.events().len());
+                    let events = segment.events().len();
+                    self.open.add(events);
+                    self.earliest = Instant::now() + gap(events);
                     return Some(self.frames.segment(&segment));
                 }
                 Ok(Batch::Bookmark { revision, initial_end }) => {
@@ -135,6 +137,11 @@ impl Turns {
             }
         }
     }
+}
+
+/// How long a watch rests after a turn with so many changes. One alone says that it keeps up.
+fn gap(events: usize) -> Duration {
+    if events > 1 { GATHER } else { Duration::ZERO }
 }
 
 async fn over(closing: CancellationToken, lasts: Duration) {
