@@ -1,8 +1,9 @@
 //! `cox bench`: what a cluster's API carries, measured from outside with the standard API only, so that any Kubernetes can be compared.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hyper::{Method, StatusCode};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ mod crowd;
 mod growth;
 mod hollow;
 mod load;
+mod memory;
 mod pods;
 mod report;
 mod schedule;
@@ -43,7 +45,7 @@ pub async fn run(options: Bench) -> Result<()> {
     let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}")?);
     progress.enable_steady_tick(Duration::from_millis(100));
     let namespace = format!("cox-bench-{:08x}", rand::random::<u32>());
-    let place = Place { target: &target, namespace };
+    let place = Place { target: &target, namespace, data_dir: memory::data_dir(&options, &file) };
     let outcome = tokio::select! {
         outcome = measure(&options, &place, &mut own, &progress) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
@@ -53,8 +55,10 @@ pub async fn run(options: Bench) -> Result<()> {
     let removed = remove(&place, &progress, REMOVAL + Duration::from_millis(many)).await;
     progress.finish_and_clear();
     let (server, colours) = (target.server().to_owned(), output::colours(&std::io::stdout()));
+    let mut missing = None;
     match outcome? {
         Outcome::Once(results, node) => {
+            missing = results.iter().find_map(Measured::missing);
             let report = Report { server, version, results, node };
             match options.json {
                 true => output::line(&serde_json::to_string_pretty(&report)?)?,
@@ -67,7 +71,8 @@ pub async fn run(options: Bench) -> Result<()> {
         }
         Outcome::Grown(sizes) => output::print(&growth::text(sizes, &server, &version, colours))?,
     }
-    removed
+    removed?;
+    missing.map_or(Ok(()), |missing| bail!(missing))
 }
 
 /// What is printed.
@@ -80,11 +85,13 @@ enum Outcome {
 struct Place<'a> {
     target: &'a Target,
     namespace: String,
+    /// The cluster's data directory, if that is on this machine.
+    data_dir: Option<PathBuf>,
 }
 
 impl<'a> Place<'a> {
     fn for_lists(&self) -> Place<'a> {
-        Place { target: self.target, namespace: format!("{}-lists", self.namespace) }
+        Place { namespace: format!("{}-lists", self.namespace), data_dir: self.data_dir.clone(), ..*self }
     }
 
     fn config_maps(&self) -> String {
@@ -151,11 +158,15 @@ async fn operations(
         for connections in &options.connections {
             progress.set_message(format!("{operation}, {connections} connections"));
             let limits = load::Limits { time: options.time, count: options.count };
-            results.push(match operation {
+            let mut measured = match operation {
                 Operation::Watch => watch::measure(place, options.watchers, *connections, limits).await?,
                 Operation::List => load::measure(&place.for_lists(), *operation, *connections, limits, made).await?,
                 operation => load::measure(place, *operation, *connections, limits, made).await?,
-            });
+            };
+            if let Some(dir) = &place.data_dir {
+                measured.facts.extend(memory::of_cluster(dir)?);
+            }
+            results.push(measured);
         }
     }
     Ok((results, node))
@@ -179,9 +190,9 @@ async fn prepare(place: &Place<'_>, own: &mut Connection, count: u16) -> Result<
 
 /// Removes the namespaces and waits until they are gone.
 async fn remove(place: &Place<'_>, progress: &ProgressBar, patience: Duration) -> Result<()> {
-    for place in [place.for_lists(), Place { target: place.target, namespace: place.namespace.clone() }] {
-        let path = format!("/api/v1/namespaces/{}", place.namespace);
-        progress.set_message(format!("removing namespace {}", place.namespace));
+    for namespace in [place.for_lists().namespace, place.namespace.clone()] {
+        let path = format!("/api/v1/namespaces/{namespace}");
+        progress.set_message(format!("removing namespace {namespace}"));
         let gone = async {
             // A connection of its own: the others may be in the middle of something.
             let mut own = place.target.connect().await?;
@@ -198,9 +209,9 @@ async fn remove(place: &Place<'_>, progress: &ProgressBar, patience: Duration) -
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
-            anyhow::bail!("still there after {} seconds", patience.as_secs())
+            bail!("still there after {} seconds", patience.as_secs())
         };
-        let removing = format!("removing namespace {}; see `kubectl get ns`", place.namespace);
+        let removing = format!("removing namespace {namespace}; see `kubectl get ns`");
         gone.await.context(removing)?;
     }
     Ok(())

@@ -299,6 +299,63 @@ async fn a_key_that_panics_is_left_alone_and_told_of_until_it_changes() -> Resul
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_over_which_the_scheduler_panics_is_left_alone_and_told_of_until_it_changes() -> Result<()> {
+    let cluster = Cluster::without_node(&[])?;
+    let operator = Operator::connect(&cluster).await?;
+    let path = "scheduler/scheduler";
+    let key = Key::new(Resource::PODS, "default", "bad").to_string();
+    operator.wish("scheduler", &json!({"path": path, "key": [key, true]})).await?;
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"},
+        "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}}});
+    cluster.kubectl_with(&["create", "-f", "-"], &node.to_string())?;
+    let pod = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"tolerations": [{"operator": "Exists"}], "containers": [{"name": "c", "image": "none"}]}})
+    };
+    for name in ["bad", "good"] {
+        cluster.kubectl_with(&["create", "-f", "-"], &pod(name).to_string())?;
+    }
+    let node_of = |name: &str| cluster.kubectl(&["get", "pod", name, "-o", "jsonpath={.spec.nodeName}"]);
+    let bound = async |name: &str| {
+        until_async("the pod has a node", PATIENCE, || async {
+            let node = node_of(name)?;
+            Ok(Look::at(node == "n1", || node))
+        })
+        .await
+    };
+    bound("good").await?;
+
+    until_async("the status tells of the pod", PATIENCE, || async {
+        let said = cluster.cox(&["status"]).err().map(|error| error.to_string()).unwrap_or_default();
+        let line = format!("not well: {path} panics over {key} and leaves it alone");
+        Ok(Look::at(said.contains(&format!("parked: {key}")) && said.contains(&line), || said))
+    })
+    .await?;
+    until_async("an Event tells of the pod", PATIENCE, || async {
+        let query = "jsonpath={range .items[*]}{.involvedObject.name} {.type} {.message}{\"\\n\"}{end}";
+        let events = cluster.kubectl(&["get", "events", "--field-selector=reason=ReconcilePanicked", "-o", query])?;
+        let said = format!("default-scheduler leaves this object alone until it changes: panicked: {TOLD}");
+        ensure!(events.is_empty() || events == format!("bad Warning {said}\n"), "{events}");
+        Ok(Look::at(!events.is_empty(), || events))
+    })
+    .await?;
+    let tree = operator.tree().await?;
+    let actor = tree.get(&("scheduler".to_owned(), path.to_owned())).context("no such actor")?;
+    assert_eq!(number(actor, "restarts"), 0, "a pod that panics leaves the scheduler alone: {actor}");
+
+    // Others are scheduled while it is left alone; it is as soon as it changes.
+    operator.wish("scheduler", &json!({"path": path, "key": [key, false]})).await?;
+    cluster.kubectl_with(&["create", "-f", "-"], &pod("later").to_string())?;
+    bound("later").await?;
+    assert_eq!(node_of("bad")?, "");
+    cluster.kubectl(&["label", "pod", "bad", "changed=yes"])?;
+    bound("bad").await?;
+    let status = cluster.cox(&["status"])?;
+    assert!(!status.contains("parked"), "{status}");
+    Ok(())
+}
+
 /// Faults on demand are for tests: they hang on debug assertions, which the release profile does not have.
 #[test]
 fn releases_have_no_faults_on_demand() -> Result<()> {

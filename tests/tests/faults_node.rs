@@ -294,7 +294,7 @@ fn a_container_runtime_that_hangs_is_told_and_leaves_nothing() -> Result<()> {
             let events = cluster.kubectl(&["describe", "pod", name])?;
             Ok(Look::at(events.contains("did not end within 2 s and was killed"), || events))
         })?;
-        // The container that it had started before it hung is killed with it. It is tried again at once, so others may run by then.
+        // The container that it had started before it hung is killed with it. It is tried again, so others may run by then.
         let started = machine::running(&["sleep", seconds])?;
         until("what it had started is killed", PATIENCE, || {
             let running = machine::running(&["sleep", seconds])?;

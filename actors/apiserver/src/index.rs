@@ -1,7 +1,9 @@
 //! What the log's writer knows besides single objects, and decides guards by: live namespaces, node ports, roles and bindings.
 //!
 //! Guarantees: guards are checked against committed state plus the batch before them. Readers of [`Shared`] see namespaces and node ports as they
-//! are staged (a hint, the guard decides) and roles only once they are durable. A batch that failed is forgotten by a reset.
+//! are staged (a hint, the guard decides), all else only once it is durable. A batch that failed is forgotten by a reset.
+
+mod few;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use parking_lot::RwLock;
 use crate::admission::{POOL, port_numbers, terminating};
 use crate::figures::Batches;
 use crate::value::{int, text};
+use few::Few;
 
 pub(crate) use cox_objects::rbac::Index as Rbac;
 
@@ -24,6 +27,7 @@ pub(crate) struct Shared {
     live: RwLock<HashSet<String>>,
     ports: RwLock<HashMap<u16, Key>>,
     rbac: ArcSwap<Rbac>,
+    few: Few,
 }
 
 impl Shared {
@@ -35,6 +39,11 @@ impl Shared {
     /// The Service that has a node port.
     pub(crate) fn port_owner(&self, port: u16) -> Option<Key> {
         self.ports.read().get(&port).cloned()
+    }
+
+    /// Durable objects of a resource in a namespace (in all, if empty), if those are kept in memory.
+    pub(crate) fn list(&self, resource: &Resource, namespace: &str) -> Option<Vec<(Key, Object)>> {
+        self.few.list(resource, namespace)
     }
 
     /// Roles and bindings, as they are durable.
@@ -49,12 +58,17 @@ pub(crate) struct Indexes {
     rbac: Rbac,
     /// Whether roles or bindings changed since they were published.
     news: bool,
+    /// What is not durable yet of the objects that readers find in memory.
+    staged: Vec<(Key, Option<Object>)>,
+    /// The Leases that guards named, each as it was read at a revision.
+    leases: HashMap<Key, (Revision, Held)>,
     measured: Option<Batches>,
 }
 
 impl Indexes {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Indexes { shared, rbac: Rbac::default(), news: true, measured: None }
+        let (rbac, staged, leases) = (Rbac::default(), Vec::new(), HashMap::new());
+        Indexes { shared, rbac, news: true, staged, leases, measured: None }
     }
 
     /// The same, with instruments.
@@ -73,6 +87,7 @@ impl Indexes {
                 }
             }
             "services" => self.service(key, old, new),
+            _ if few::covers(&key.resource) => self.staged.push((key.clone(), new.cloned())),
             _ if Rbac::covers(&key.resource) => {
                 self.news = true;
                 if let Err(error) = self.rbac.apply(key, new) {
@@ -101,6 +116,52 @@ impl Indexes {
     }
 }
 
+/// Who holds a Lease.
+#[derive(PartialEq, Eq)]
+struct Held {
+    uid: String,
+    holder: String,
+    transitions: i64,
+}
+
+impl Held {
+    fn read(lease: &Object) -> Self {
+        let lease = lease.value();
+        let string = |at| text(&lease, at).to_owned();
+        let transitions = int(&lease, "/spec/leaseTransitions").unwrap_or(0);
+        Held { uid: string("/metadata/uid"), holder: string("/spec/holderIdentity"), transitions }
+    }
+}
+
+impl Indexes {
+    /// Whether a Lease is still held as a guard says. It is read once a version: each command of a leader has this guard.
+    fn lease(&mut self, guard: &LeaseHeld, staged: &dyn Staged) -> Result<(), Refusal> {
+        let holds = staged.get(&guard.key).is_some_and(|lease| {
+            let known = self.leases.get(&guard.key).filter(|(revision, _)| *revision == lease.revision());
+            let holds = |held: &Held| {
+                held.uid == guard.uid && held.holder == guard.holder && held.transitions == guard.transitions
+            };
+            match known {
+                Some((_, held)) => holds(held),
+                None => {
+                    let held = Held::read(&lease);
+                    let holds = holds(&held);
+                    self.leases.insert(guard.key.clone(), (lease.revision(), held));
+                    holds
+                }
+            }
+        });
+        if holds {
+            return Ok(());
+        }
+        Err(never(Status::conflict(
+            &guard.key.resource,
+            guard.key.name(),
+            &format!("it is no longer held by {}", guard.holder),
+        )))
+    }
+}
+
 impl Arbiter for Indexes {
     fn check(&mut self, guard: &Guard, staged: &dyn Staged) -> Result<(), Refusal> {
         match guard {
@@ -118,7 +179,7 @@ impl Arbiter for Indexes {
                 }
             }
             Guard::Free { pool, .. } => Err(never(Status::internal(format!("no such pool: {pool}")))),
-            Guard::Lease(held) => lease(held, staged),
+            Guard::Lease(held) => self.lease(held, staged),
             Guard::Exists { key, uid } => {
                 let object = staged.get(key).map(|o| o.value());
                 let there = object.is_some_and(|o| uid.as_deref().is_none_or(|u| text(&o, "/metadata/uid") == u));
@@ -128,6 +189,9 @@ impl Arbiter for Indexes {
     }
 
     fn apply(&mut self, event: &Event, old: Option<&Object>) {
+        if event.change == Change::Deleted && !self.leases.is_empty() {
+            self.leases.remove(&event.key);
+        }
         let new = (event.change != Change::Deleted).then_some(&event.object);
         self.take_in(&event.key, old, new);
     }
@@ -142,39 +206,29 @@ impl Arbiter for Indexes {
         if std::mem::take(&mut self.news) {
             self.shared.rbac.store(Arc::new(self.rbac.clone()));
         }
+        if !self.staged.is_empty() {
+            self.shared.few.take_in(self.staged.drain(..));
+        }
     }
 
     fn reads(&self, resource: &Resource) -> bool {
-        *resource == Resource::NAMESPACES || *resource == Resource::SERVICES || Rbac::covers(resource)
+        let here = *resource == Resource::NAMESPACES || *resource == Resource::SERVICES || few::covers(resource);
+        here || Rbac::covers(resource)
     }
 
     fn reset(&mut self, objects: &mut dyn Iterator<Item = (Key, Object)>, head: Revision) {
-        self.shared.live.write().clear();
         self.rbac = Rbac::default();
+        self.staged.clear();
+        self.leases.clear();
+        self.shared.live.write().clear();
         self.shared.ports.write().clear();
+        self.shared.few.clear();
         for (key, object) in objects {
             self.take_in(&key, None, Some(&object));
         }
         self.news = true;
         self.durable(head);
     }
-}
-
-fn lease(held: &LeaseHeld, staged: &dyn Staged) -> Result<(), Refusal> {
-    let lease = staged.get(&held.key).map(|o| o.value());
-    let holds = lease.is_some_and(|l| {
-        text(&l, "/metadata/uid") == held.uid
-            && text(&l, "/spec/holderIdentity") == held.holder
-            && int(&l, "/spec/leaseTransitions").unwrap_or(0) == held.transitions
-    });
-    if holds {
-        return Ok(());
-    }
-    Err(never(Status::conflict(
-        &held.key.resource,
-        held.key.name(),
-        &format!("it is no longer held by {}", held.holder),
-    )))
 }
 
 /// Deciding the request again gives another plan, or the error in its own words.

@@ -13,6 +13,7 @@ mod context;
 mod execute;
 mod expiry;
 mod figures;
+mod gate;
 mod index;
 pub mod integrators;
 mod pipeline;

@@ -2,26 +2,24 @@
 //!
 //! What a restart loses: requests being worked on are finished by the log but not answered; their callers ask again with the same id.
 
-use std::sync::Arc;
-
 use cox_bus::{ApiReply, ApiRequest, Bus, Identity, Incoming, trace};
 use cox_kit::Scope;
 use cox_kit::supervise::StartError;
 use cox_objects::{Revision, Status, Trigger};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
 use crate::execute::Executor;
+use crate::gate::{Gate, Place};
 use crate::read_lease::ReadLease;
 
 /// Serves until the scope is cancelled; then finishes what it has begun.
 pub(crate) async fn serve(bus: Bus, executor: Executor, lease: ReadLease, scope: Scope) -> Result<(), StartError> {
     let mut questions = bus.serve_api().await?;
-    let permits = Arc::new(Semaphore::new(executor.config.max_in_flight));
+    let gate = Gate::new(executor.config.max_in_flight);
     // Tasks of one request each: aborted if this actor fails, waited for when it stops.
     let mut working: JoinSet<()> = JoinSet::new();
     loop {
@@ -35,7 +33,7 @@ pub(crate) async fn serve(bus: Bus, executor: Executor, lease: ReadLease, scope:
             }
             question = questions.next() => match question {
                 None => return Err("the bus connection is closed".into()),
-                Some(question) => drop(working.spawn(answer(question, executor.clone(), lease.clone(), permits.clone()))),
+                Some(question) => drop(working.spawn(answer(question, executor.clone(), lease.clone(), &gate))),
             },
         }
     }
@@ -44,7 +42,7 @@ pub(crate) async fn serve(bus: Bus, executor: Executor, lease: ReadLease, scope:
 }
 
 /// What the answer tells nobody may see less of at a gateway with the read lease.
-fn answer(question: Incoming, executor: Executor, lease: ReadLease, permits: Arc<Semaphore>) -> BoxFuture<'static, ()> {
+fn answer(question: Incoming, executor: Executor, lease: ReadLease, gate: &Gate) -> BoxFuture<'static, ()> {
     match question {
         Incoming::Head { from, lease: wanted, reply } => async move {
             let head = lease.head(&from, reply.connection(), wanted).await;
@@ -52,45 +50,48 @@ fn answer(question: Incoming, executor: Executor, lease: ReadLease, permits: Arc
         }
         .boxed(),
         Incoming::Api { from, request, reply } => {
-            let permit = permits.try_acquire_owned().ok();
+            let place = gate.enter(&from, &request);
             async move {
-                let answer = one(&executor, permit, &from, &request).await;
+                let answer = one(&executor, place, &from, &request).await;
                 lease.settle(&from, reply.connection(), answer.seen).await;
                 reply.answer(&answer).await;
             }
             .boxed()
         }
-        Incoming::Batch { from, requests, reply } => async move {
-            let each = requests.into_iter().map(|request| {
-                let permit = permits.clone().try_acquire_owned().ok();
-                let (executor, from) = (&executor, &from);
-                async move {
-                    match request {
-                        Ok(request) => one(executor, permit, from, &request).await,
-                        Err(status) => ApiReply::error(&status),
+        Incoming::Batch { from, requests, reply } => {
+            let enter = |request| match request {
+                Ok(request) => Ok((gate.enter(&from, &request), request)),
+                Err(status) => Err(status),
+            };
+            let requests: Vec<Result<(Option<Place>, ApiRequest), Status>> = requests.into_iter().map(enter).collect();
+            async move {
+                let each = requests.into_iter().map(|request| {
+                    let (executor, from) = (&executor, &from);
+                    async move {
+                        match request {
+                            // On the heap from the start: what is joined is moved more than once.
+                            Ok((place, request)) => one(executor, place, from, &request).boxed().await,
+                            Err(status) => ApiReply::error(&status),
+                        }
                     }
-                }
-            });
-            let answers: Vec<ApiReply> = join_all(each).await;
-            let seen = answers.iter().map(|answer| answer.seen).max().unwrap_or_default();
-            lease.settle(&from, reply.connection(), seen).await;
-            reply.answer(&answers).await;
+                });
+                let answers: Vec<ApiReply> = join_all(each).await;
+                let seen = answers.iter().map(|answer| answer.seen).max().unwrap_or_default();
+                lease.settle(&from, reply.connection(), seen).await;
+                reply.answer(&answers).await;
+            }
+            .boxed()
         }
-        .boxed(),
     }
 }
 
-/// One request; without a permit it is refused, to be sent again a little later.
-async fn one(
-    executor: &Executor,
-    permit: Option<OwnedSemaphorePermit>,
-    from: &Identity,
-    request: &ApiRequest,
-) -> ApiReply {
-    let Some(_permit) = permit else {
+/// One request; without a place it is refused, to be sent again a little later.
+async fn one(executor: &Executor, place: Option<Place>, from: &Identity, request: &ApiRequest) -> ApiReply {
+    let Some(place) = place else {
         let status = Status::too_many_requests("too many requests, please try again later", 1);
         return ApiReply::error(&status);
     };
+    let _turn = place.turn().await;
     let span = trace::under(span(from, request), request.traceparent.as_deref());
     let mut reply = executor.handle(from, request).instrument(span.clone()).await;
     reply.seen = seen(executor, &reply);

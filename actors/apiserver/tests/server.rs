@@ -141,3 +141,47 @@ async fn a_large_collection_goes_page_by_page_and_a_limit_holds_across_pages() {
     assert_eq!(names(&cluster.call(&delete(0)).await), Vec::<String>::new());
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_renews_its_lease_while_others_are_sent_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Core::start(dir.path(), &[]).await;
+    let scheduler = cluster.connect(Identity::Scheduler).await;
+    let lease = |verb, name: &str, body: Value| ApiRequest {
+        user: None,
+        group: "coordination.k8s.io".into(),
+        namespace: "kube-system".into(),
+        ..request(verb, "leases", name, &body)
+    };
+    let create =
+        lease(Verb::Create, "", json!({"metadata": {"name": "kube-scheduler"}, "spec": {"holderIdentity": "me"}}));
+    let created = scheduler.call(&create).await.unwrap();
+    assert_eq!(created.code, 201);
+    let mut version = created.revision;
+
+    let create = |i: usize| request(Verb::Create, "configmaps", "", &json!({"metadata": {"name": format!("c{i}")}}));
+    let bulk: Vec<ApiRequest> = (0..2048).map(create).collect();
+    let gateway = cluster.gateway.clone();
+    let batches: Vec<Vec<&ApiRequest>> = bulk.chunks(256).map(|some| some.iter().collect()).collect();
+    let mut writing = std::pin::pin!(futures::future::join_all(batches.iter().map(|some| gateway.batch(some))));
+    let mut renewed = 0;
+    let replies = loop {
+        let spec = json!({"holderIdentity": "me", "leaseDurationSeconds": 15 + renewed});
+        let metadata = json!({"name": "kube-scheduler", "resourceVersion": version.to_string()});
+        let renewal = lease(Verb::Update, "kube-scheduler", json!({"metadata": metadata, "spec": spec}));
+        tokio::select! {
+            biased;
+            replies = &mut writing => break replies,
+            reply = scheduler.call(&renewal) => {
+                let reply = reply.unwrap();
+                assert_eq!(reply.code, 200);
+                version = reply.revision;
+                renewed += 1;
+            }
+        }
+    };
+    let codes: Vec<u16> = replies.into_iter().flat_map(|replies| replies.unwrap()).map(|reply| reply.code).collect();
+    assert!(codes.iter().all(|code| matches!(code, 201 | 429)), "{codes:?}");
+    assert!(renewed > 0 && codes.contains(&429), "there were too few others: {renewed} renewals");
+    cluster.stop().await;
+}

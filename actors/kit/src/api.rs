@@ -17,6 +17,8 @@ use crate::why::Why;
 
 /// How long one request may take before its outcome is asked for again.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The same of a request that is not to be late: half of what a leader may take to renew its Lease.
+const VITAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often an unknown outcome is asked for before the decision is given up (its key is tried again later, from what is then true).
 const SETTLE_TRIES: u32 = 6;
 /// How many requests of one component are on their way at most; more wait.
@@ -54,13 +56,14 @@ pub struct Api {
     notes: Option<Arc<Mutex<Aggregator>>>,
     noted: Arc<Notify>,
     permits: Arc<Semaphore>,
+    timeout: Duration,
 }
 
 impl Api {
     /// An api over a connection.
     pub fn new(bus: Bus, kinds: Arc<Kinds>) -> Self {
         let (noted, permits) = (Arc::default(), Arc::new(Semaphore::new(IN_FLIGHT)));
-        Api { bus, kinds, leads: None, notes: None, noted, permits }
+        Api { bus, kinds, leads: None, notes: None, noted, permits, timeout: TIMEOUT }
     }
 
     /// The same, every write guarded by a Lease; without holding it nothing is written.
@@ -75,6 +78,13 @@ impl Api {
     pub fn recording(mut self, notes: Arc<Mutex<Aggregator>>) -> Self {
         self.notes = Some(notes);
         self
+    }
+
+    /// The same for what leading, or being alive, depends on: it waits for none of the component's other requests, and asks sooner for an
+    /// answer that does not come.
+    #[must_use]
+    pub fn vital(self) -> Self {
+        Api { permits: Arc::new(Semaphore::new(IN_FLIGHT)), timeout: VITAL_TIMEOUT, ..self }
     }
 
     /// The connection.
@@ -147,22 +157,23 @@ impl Api {
     pub async fn run_each(&self, commands: &[(Command, Why)]) -> Vec<Result<Bytes, Status>> {
         let mut answers = Vec::with_capacity(commands.len());
         for group in commands.chunks(BATCH) {
-            let made: Vec<Result<Option<ApiRequest>, Status>> = group
-                .iter()
-                .map(|(command, why)| match command {
-                    Command::Record(note) => {
-                        self.record(note.clone(), why);
-                        Ok(None)
-                    }
-                    command => self.request(command, why).map(Some),
-                })
-                .collect();
-            let requests: Vec<ApiRequest> = made.iter().flatten().flatten().cloned().collect();
+            let mut requests = Vec::with_capacity(group.len());
+            let mut make = |(command, why): &(Command, Why)| match command {
+                Command::Record(note) => {
+                    self.record(note.clone(), why);
+                    Ok(false)
+                }
+                command => self.request(command, why).map(|request| {
+                    requests.push(request);
+                    true
+                }),
+            };
+            let sent: Vec<Result<bool, Status>> = group.iter().map(&mut make).collect();
             let mut replies = self.send(&requests).await.into_iter();
             let unanswered = || Err(Status::internal("fewer answers than requests"));
-            answers.extend(made.into_iter().map(|made| match made? {
-                None => Ok(Bytes::new()),
-                Some(_) => match replies.next().unwrap_or_else(unanswered)? {
+            answers.extend(sent.into_iter().map(|sent| match sent? {
+                false => Ok(Bytes::new()),
+                true => match replies.next().unwrap_or_else(unanswered)? {
                     reply if reply.is_success() => Ok(reply.body),
                     reply => Err(status_of(&reply)),
                 },
@@ -203,7 +214,7 @@ impl Api {
                 Err(CallError::SurelyNotDone(why)) => return Err(Status::unavailable(why.to_string())),
                 Err(CallError::PerhapsDone(why)) => {
                     tracing::warn!(id = %request.id, %why, "a write's outcome is unknown and is asked for");
-                    request.deadline = crate::clock::now_ms() + TIMEOUT.as_millis() as u64;
+                    request.deadline = self.deadline();
                 }
             }
         }
@@ -220,7 +231,7 @@ impl Api {
         };
         let mut request = ApiRequest {
             id: RequestId(uuid::Uuid::now_v7().as_u128()),
-            deadline: crate::clock::now_ms() + TIMEOUT.as_millis() as u64,
+            deadline: self.deadline(),
             user: None,
             verb: Verb::Create,
             group: String::new(),
@@ -274,6 +285,10 @@ impl Api {
             Command::Record(_) => return Err(Status::internal("a note is no request")),
         }
         Ok(request)
+    }
+
+    fn deadline(&self) -> u64 {
+        crate::clock::now_ms() + self.timeout.as_millis() as u64
     }
 
     fn address(&self, request: &mut ApiRequest, key: &Key, subresource: &str) -> Result<(), Status> {

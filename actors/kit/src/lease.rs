@@ -117,6 +117,7 @@ pub fn elector<F: Feed>(
     api: Api,
     leads: watch::Sender<Option<LeaseGuard>>,
 ) -> Child {
+    let api = api.vital();
     worker("elector", move |scope| {
         let (name, me, feed, api, leads) = (name.clone(), me.clone(), feed.clone(), api.clone(), leads.clone());
         async move {

@@ -13,7 +13,7 @@ const BASE_DELAY: Duration = Duration::from_millis(5);
 /// The longest delay between two tries of a key.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 /// After how many panics in a row a key is parked.
-const PANICS_TO_PARK: u32 = 3;
+pub const PANICS_TO_PARK: u32 = 3;
 
 /// A key to work on, with why.
 #[derive(Debug, PartialEq, Eq)]

@@ -10,7 +10,6 @@
 mod figures;
 mod park;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,12 +25,12 @@ use crate::lease::Leadership;
 use crate::metrics::Registry;
 use crate::queue::{Outcome, Queue};
 use crate::recorder::Note;
-use crate::supervise::{Child, Scope, StartError, worker};
-use crate::task::panic_text;
+use crate::supervise::{Child, Scope, StartError, guarded, worker};
 use crate::view::ParseCache;
 use crate::why::{Reason, Why};
 use crate::{Api, Command, Decision, View};
 use figures::Figures;
+pub use park::left_alone;
 
 /// How many keys of one reconciler have commands on their way at a time.
 const IN_HAND: usize = 32;
@@ -173,11 +172,11 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
         }
         let view = View::new(&self.feed, &self.cache);
         let core = &mut self.core;
-        let keys = match catch_unwind(AssertUnwindSafe(|| core.keys(view, change))) {
+        let keys = match guarded(|| core.keys(view, change)) {
             Ok(keys) => keys,
             Err(panic) => {
                 // An object that nobody can read must not keep the controller from all others.
-                let (why, panic) = (Why::of([Reason::change(change)], view.revision()), panic_text(panic.as_ref()));
+                let why = Why::of([Reason::change(change)], view.revision());
                 tracing::error!(controller = R::NAME, key = %change.key, panic, "a change is passed over");
                 if let Some(note) = park::note(view, &change.key, R::NAME, &panic) {
                     self.api.record(note, &why);
@@ -220,14 +219,14 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
             let view = View::new(&self.feed, &self.cache);
             let observed = view.revision();
             let (core, scope) = (&mut self.core, &self.scope);
-            let decided = catch_unwind(AssertUnwindSafe(|| {
-                scope.faults().strike_at(scope.path(), &job.key);
+            let decided = guarded(|| {
+                scope.strike_at(&job.key);
                 core.reconcile(view, &job.key, crate::clock::now())
-            }));
+            });
             let decision = match decided {
                 Ok(decision) => decision,
                 Err(panic) => {
-                    self.panicked(&job.key, job.reasons, &panic_text(panic.as_ref()));
+                    self.panicked(&job.key, job.reasons, &panic);
                     continue;
                 }
             };
@@ -259,7 +258,7 @@ impl<R: Reconciler, F: Feed> Shell<R, F> {
         {
             let view = View::new(&self.feed, &self.cache);
             let core = &mut self.core;
-            let notes = catch_unwind(AssertUnwindSafe(|| core.refused(view, &key, command, &status)));
+            let notes = guarded(|| core.refused(view, &key, command, &status));
             notes.unwrap_or_default().into_iter().for_each(|note| self.api.record(note, &why));
         }
         self.queue.finish(&key, now, Outcome::Failed);

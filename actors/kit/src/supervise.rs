@@ -5,6 +5,7 @@
 //! then does the same one level up. A root that gives up ends the component; one that panics is started again as any other actor is.
 //! Shutdown stops children in reverse order of start.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub mod worker;
 use fault::Faults;
 pub use scope::{Node, Scope, State};
 pub use worker::worker;
+
+use crate::task::panic_text;
 
 /// How many failures of its children a supervisor takes within [`PERIOD`].
 pub const INTENSITY: usize = 8;
@@ -35,6 +38,14 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Starts an actor linked to its supervisor.
 pub type Start = Arc<dyn Fn(Scope, ActorCell) -> BoxFuture<'static, Result<ActorCell, StartError>> + Send + Sync>;
+
+/// Runs a pure decision; one that panics is its text. What it was to change is not to be relied upon then.
+///
+/// # Errors
+/// The text of the panic.
+pub fn guarded<T>(decide: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(decide)).map_err(|panic| panic_text(panic.as_ref()))
+}
 
 /// A child of a supervisor: a name, unique among its siblings, and how to start it.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! The delay before a crashed container (or an image that could not be pulled) is tried again.
+//! The delay before a crashed container, an image that could not be pulled, or a call that the runtime failed at is tried again.
 
 use std::time::Duration;
 
@@ -10,6 +10,10 @@ pub const BASE: Duration = Duration::from_secs(10);
 pub const MAX: Duration = Duration::from_secs(300);
 /// After so long without a failure the next one begins anew.
 const FORGET: SignedDuration = SignedDuration::from_secs(600);
+/// How long a call that the runtime failed at, or did not answer, is left alone at first.
+const REST: SignedDuration = SignedDuration::from_secs(2);
+/// The longest such rest: about that of Kubernetes' volume manager. Shorter than a crash's, since it is not the pod's doing, and its end may wait for it.
+const LONGEST_REST: SignedDuration = SignedDuration::from_secs(120);
 
 /// A backoff that stands: the delay, and when it was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,29 @@ impl Backoff {
             Some(b) => b.delay.saturating_mul(2).min(MAX),
         };
         Backoff { delay, since: now }
+    }
+}
+
+/// A failure, and until when it is not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// From when on it may be tried again.
+    pub until: Timestamp,
+    /// The rest that it was given, if the next failure is given a longer one.
+    rest: Option<SignedDuration>,
+}
+
+impl Held {
+    /// Held back for a fixed time, however often that happens.
+    pub fn back(rest: SignedDuration, now: Timestamp) -> Held {
+        Held { until: now.saturating_add(rest).unwrap_or(now), rest: None }
+    }
+
+    /// Held back after a failure at `now`: twice as long as after the one before, unless that is long past.
+    pub fn longer(before: Option<&Held>, now: Timestamp) -> Held {
+        let before = before.filter(|held| now.duration_since(held.until) <= FORGET);
+        let rest = before.and_then(|held| held.rest).map_or(REST, |rest| rest.saturating_mul(2).min(LONGEST_REST));
+        Held { rest: Some(rest), ..Held::back(rest, now) }
     }
 }
 
@@ -70,6 +97,22 @@ mod tests {
         let backoff = Backoff::next(None, at(0), at(0));
         assert_eq!(Backoff::remaining(Some(&backoff), at(1), at(3)), Some(Duration::from_secs(8)));
         assert_eq!(Backoff::remaining(Some(&backoff), at(1), at(11)), None);
+    }
+
+    #[test]
+    fn what_the_runtime_fails_at_rests_longer_each_time() {
+        let (mut held, mut now, mut rests) = (None, at(0), Vec::new());
+        for _ in 0..9 {
+            held = Some(Held::longer(held.as_ref(), now));
+            rests.push(held.unwrap().until.duration_since(now).as_secs());
+            // Each try takes a minute to fail.
+            now = held.unwrap().until + SignedDuration::from_secs(60);
+        }
+        assert_eq!(rests, [2, 4, 8, 16, 32, 64, 120, 120, 120]);
+        let long_ago = now + SignedDuration::from_secs(600);
+        assert_eq!(Held::longer(held.as_ref(), long_ago).until, long_ago + REST);
+        let fixed = Held::back(SignedDuration::from_secs(10), now);
+        assert_eq!(Held::longer(Some(&fixed), now).until, now + REST, "another kind of failure");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use cox_runtime::{ContainerId, ContainerState, ExitReason, SandboxId, User};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec};
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Held};
 use crate::probes::tracker::Kind;
 use crate::spec::names::{Member, Role, members};
 
@@ -142,7 +142,7 @@ pub struct Memory {
     /// Containers (by name) whose start is under way, the hook after the start included: until it is through, nothing is told of it.
     pub starting: BTreeSet<String>,
     /// What has failed is not tried again before this time.
-    pub not_before: BTreeMap<Retry, Timestamp>,
+    pub not_before: BTreeMap<Retry, Held>,
 }
 
 /// What is known of a start that only the API remembers.
@@ -286,7 +286,7 @@ impl<'a> Known<'a> {
 
     /// How long something that failed is still not to be tried again.
     pub fn held_back(&self, what: &Retry, now: Timestamp) -> Option<Duration> {
-        let rest = self.memory.not_before.get(what)?.duration_since(now);
+        let rest = self.memory.not_before.get(what)?.until.duration_since(now);
         Duration::try_from(rest).ok().filter(|rest| !rest.is_zero())
     }
 

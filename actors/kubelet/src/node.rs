@@ -59,6 +59,11 @@ impl<F: Clone> Clone for Context<F> {
 }
 
 impl<F: Feed> Context<F> {
+    /// The same for what tells that the node is alive: see [`Api::vital`].
+    pub fn vital(self) -> Self {
+        Context { api: self.api.vital(), ..self }
+    }
+
     /// The node's view of the cluster.
     pub fn view(&self) -> View<'_> {
         View::new(&self.feed, &self.cache)

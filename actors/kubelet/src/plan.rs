@@ -250,8 +250,8 @@ fn start(known: &Known<'_>, member: &Member, attempt: u32, plan: &mut Plan, now:
 fn keep_running(known: &Known<'_>, member: &Member, running: &ContainerView, plan: &mut Plan, now: Timestamp) -> bool {
     let name = &member.container.name;
     if !running.is_running() {
-        // Created, but its start was lost: starting it again is what the runtime makes of another start.
-        plan.steps.push(Step::Start { member: Box::new(member.clone()), attempt: running.attempt });
+        // Created, but its start failed or was lost: starting it again is what the runtime makes of another start.
+        start(known, member, running.attempt, plan, now);
         return false;
     }
     let health = known.health(running);

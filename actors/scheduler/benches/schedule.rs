@@ -61,8 +61,9 @@ fn schedule(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || planner(nodes, more),
                 |mut planner| {
-                    while let Some(attempt) = planner.next(Duration::ZERO, 7) {
-                        black_box(attempt);
+                    while let Some(turn) = planner.take(Duration::ZERO) {
+                        let decided = planner.decide(&turn, 7);
+                        black_box(planner.go(turn, decided, Duration::ZERO));
                     }
                     planner
                 },

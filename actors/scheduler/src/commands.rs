@@ -33,6 +33,11 @@ pub fn failed(pod: &Pod, message: &str) -> Note {
     Note::warning(about(pod), "FailedScheduling", message)
 }
 
+/// Notes that a pod is left alone, because the decision about it panics.
+pub fn left_alone(pod: &Pod, panic: &str) -> Note {
+    cox_kit::reconcile::left_alone(about(pod), SCHEDULER, panic)
+}
+
 /// Notes that a pod has to go for another.
 pub fn preempted(victim: &Pod, by: &Pod, node: &str) -> Note {
     Note::normal(about(victim), "Preempted", format!("Preempted by pod {} on node {node}", by.uid))

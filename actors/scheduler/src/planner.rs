@@ -50,6 +50,17 @@ pub enum Step {
     },
 }
 
+/// A pod whose turn it is.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The pod.
+    pub pod: Arc<Pod>,
+    /// What led to it, the newest first; the pod's own change is the last.
+    pub reasons: Vec<Reason>,
+    /// The how-manieth attempt it is.
+    pub number: u32,
+}
+
 /// A step with how it came about.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -179,8 +190,8 @@ impl Planner {
             return;
         }
         self.snapshot.nominate(&pod, pod.nominated.clone());
-        // Its status is what we write ourselves: only what it needs is worth another attempt.
-        if old.is_none_or(|old| !old.needs_the_same(&pod)) {
+        // Its status is what we write ourselves: only what it needs is worth another attempt. Of one that led to a panic anything may be.
+        if old.is_none_or(|old| !old.needs_the_same(&pod)) || self.queue.left_alone().contains(&pod.key) {
             self.queue.add(&pod.key, pod.priority, Some(reason.clone()), now);
         }
     }
@@ -195,36 +206,56 @@ impl Planner {
         }
     }
 
-    /// The next step, if a pod is to be tried now. Of equally good nodes `tie_break` chooses.
-    pub fn next(&mut self, now: Duration, tie_break: u64) -> Option<Attempt> {
+    /// The pod to try now, if there is one. It is in hand until [`Planner::go`] or [`Planner::panicked`].
+    pub fn take(&mut self, now: Duration) -> Option<Turn> {
         loop {
             let (key, reasons, number) = self.queue.take(now)?;
-            let Some(pod) = self.waiting.get(&key).cloned() else {
-                self.queue.remove(&key);
-                continue;
-            };
-            let decision = self.memo.schedule(&self.snapshot, &pod, tie_break);
-            let step = match decision.node().cloned() {
-                Some(node) => self.assume(pod, node),
-                None => self.park(pod, &decision, now),
-            };
-            return Some(Attempt { step, decision, reasons, number });
+            match self.waiting.get(&key).cloned() {
+                Some(pod) => return Some(Turn { pod, reasons, number }),
+                None => self.queue.remove(&key),
+            }
         }
     }
 
-    fn assume(&mut self, pod: Arc<Pod>, node: Arc<str>) -> Step {
+    /// Decides where a pod goes, and what to say if that is nowhere. Of equally good nodes `tie_break` chooses. Nothing that counts has changed
+    /// should this panic.
+    pub fn decide(&mut self, turn: &Turn, tie_break: u64) -> (Decision, String) {
+        let decision = self.memo.schedule(&self.snapshot, &turn.pod, tie_break);
         #[cfg(debug_assertions)]
-        if let Err(fault) = crate::check::check(&self.snapshot, &pod, &node) {
-            debug_assert!(false, "{} must not go to {node}: {fault}", pod.key);
+        if let Some(node) = decision.node()
+            && let Err(fault) = crate::check::check(&self.snapshot, &turn.pod, node)
+        {
+            debug_assert!(false, "{} must not go to {node}: {fault}", turn.pod.key);
         }
+        let message = message::unschedulable(&decision, self.snapshot.len()).unwrap_or_default();
+        (decision, message)
+    }
+
+    /// Goes on with what was decided.
+    pub fn go(&mut self, turn: Turn, (decision, message): (Decision, String), now: Duration) -> Attempt {
+        let Turn { pod, reasons, number } = turn;
+        let step = match decision.node().cloned() {
+            Some(node) => self.assume(pod, node),
+            None => self.park(pod, &decision, message, now),
+        };
+        Attempt { step, decision, reasons, number }
+    }
+
+    /// The decision about a pod panicked. Returns whether the pod is left alone from now on, until it changes.
+    pub fn panicked(&mut self, turn: &Turn, now: Duration) -> bool {
+        // It may have been changed halfway; it is made again from the snapshot.
+        self.memo = Memo::default();
+        self.queue.panicked(&turn.pod.key, now)
+    }
+
+    fn assume(&mut self, pod: Arc<Pod>, node: Arc<str>) -> Step {
         self.snapshot.put(pod.clone(), &node);
         self.assumed.insert(pod.key.clone(), pod.clone());
         Step::Bind { pod, node }
     }
 
-    fn park(&mut self, pod: Arc<Pod>, decision: &Decision, now: Duration) -> Step {
+    fn park(&mut self, pod: Arc<Pod>, decision: &Decision, message: String, now: Duration) -> Step {
         self.queue.park(&pod.key, decision.rejected_by(), now);
-        let message = message::unschedulable(decision, self.snapshot.len()).unwrap_or_default();
         let (node, victims) = match &decision.outcome {
             Outcome::Nowhere(Preemption::Victims { node, pods }) => (Some(node.clone()), pods.clone()),
             // What it waits for is still on its way.

@@ -1,10 +1,11 @@
 //! The pods that wait for a node: those to try now by priority, those that back off, those that wait for something to change. Pure.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use cox_kit::Reason;
+use cox_kit::queue::PANICS_TO_PARK;
 use cox_objects::Key;
 
 use crate::filter::Plugins;
@@ -26,6 +27,8 @@ enum State {
     Parked(Plugins, Duration, u64),
     /// Being tried.
     InHand,
+    /// Not to be tried before it changes: each time that it was, this panicked.
+    LeftAlone,
 }
 
 #[derive(Debug)]
@@ -33,6 +36,8 @@ struct Entry {
     priority: i32,
     state: State,
     attempts: u32,
+    /// How often in a row an attempt panicked.
+    panics: u32,
     /// When it was tried last.
     tried: Duration,
     /// The change of the pod that made it one to be tried.
@@ -48,7 +53,7 @@ pub struct Waiting {
     pub active: usize,
     /// The end of their backoff.
     pub backoff: usize,
-    /// A change of what rejected them.
+    /// A change of what rejected them, or of themselves.
     pub unschedulable: usize,
 }
 
@@ -59,6 +64,7 @@ pub struct Queue {
     active: BTreeMap<(Reverse<i32>, u64), Key>,
     timers: BTreeMap<(Duration, u64), Key>,
     parked: HashMap<Key, Plugins>,
+    left_alone: BTreeSet<Key>,
     sequence: u64,
 }
 
@@ -68,7 +74,8 @@ impl Queue {
         match self.entries.get_mut(key) {
             None => {
                 let state = State::InHand;
-                let entry = Entry { priority, state, attempts: 0, tried: now, own: reason, woken: None };
+                let (own, tried) = (reason, now);
+                let entry = Entry { priority, state, attempts: 0, panics: 0, tried, own, woken: None };
                 self.entries.insert(key.clone(), entry);
                 self.activate(key, None);
             }
@@ -84,7 +91,10 @@ impl Queue {
                         self.active.retain(|(_, n), _| *n != number);
                         self.activate(key, None);
                     }
-                    State::Delayed(..) | State::Parked(..) => self.wake(key, None, now),
+                    State::Delayed(..) | State::Parked(..) | State::LeftAlone => {
+                        entry.panics = 0;
+                        self.wake(key, None, now);
+                    }
                 }
             }
         }
@@ -114,13 +124,38 @@ impl Queue {
         self.sequence += 1;
         let number = self.sequence;
         let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.state = State::Parked(by, now + PARKED, number);
+        (entry.state, entry.panics) = (State::Parked(by, now + PARKED, number), 0);
         self.timers.insert((now + PARKED, number), key.clone());
         self.parked.insert(key.clone(), by);
     }
 
     /// An attempt failed for a reason outside of it: the pod is tried again after its backoff.
     pub fn retry(&mut self, key: &Key, now: Duration) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.panics = 0;
+        self.again(key, now);
+    }
+
+    /// An attempt panicked: the pod is tried again after its backoff, but after the third panic in a row not before it changes. Returns whether
+    /// it is left alone so.
+    pub fn panicked(&mut self, key: &Key, now: Duration) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        entry.panics += 1;
+        if entry.panics < PANICS_TO_PARK {
+            self.again(key, now);
+            return false;
+        }
+        let (priority, state) = (entry.priority, std::mem::replace(&mut entry.state, State::LeftAlone));
+        self.leave(key, priority, state);
+        self.left_alone.insert(key.clone())
+    }
+
+    /// The pods that are left alone because attempts panicked.
+    pub fn left_alone(&self) -> &BTreeSet<Key> {
+        &self.left_alone
+    }
+
+    fn again(&mut self, key: &Key, now: Duration) {
         let Some(entry) = self.entries.get(key) else { return };
         let (priority, state) = (entry.priority, entry.state);
         self.leave(key, priority, state);
@@ -149,9 +184,10 @@ impl Queue {
 
     /// How many pods wait for what; those being tried do not wait.
     pub fn waiting(&self) -> Waiting {
-        let unschedulable = self.parked.len();
+        let (parked, left_alone) = (self.parked.len(), self.left_alone.len());
         // Who is parked has a timer, too.
-        Waiting { active: self.active.len(), backoff: self.timers.len().saturating_sub(unschedulable), unschedulable }
+        let backoff = self.timers.len().saturating_sub(parked);
+        Waiting { active: self.active.len(), backoff, unschedulable: parked + left_alone }
     }
 
     /// How many pods wait.
@@ -206,6 +242,7 @@ impl Queue {
                 self.timers.remove(&(due, number));
                 self.parked.remove(key);
             }
+            State::LeftAlone => drop(self.left_alone.remove(key)),
             State::InHand => {}
         }
     }

@@ -2,16 +2,17 @@
 //!
 //! Flow: all changes that are there are taken in before anything is decided; decisions are written in batches; what was written is known to the
 //! planner before the mirror shows it. Guarantees: nothing is decided on a part of the objects at the start. Caveats: a restart loses the
-//! queue with its backoffs; everything is listed and tried again.
+//! queue with its backoffs; everything is listed and tried again. A pod whose decision panics three times in a row is left alone until it changes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cox_kit::feed::{Behind, Changes, Feed};
 use cox_kit::lease::Leadership;
-use cox_kit::supervise::{Child, StartError, worker};
+use cox_kit::supervise::{Child, Scope, StartError, guarded, worker};
 use cox_kit::{Api, Command, Reason, Registry, Why, clock};
-use cox_objects::{Revision, Status};
+use cox_objects::{Key, Revision, Status};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
@@ -20,7 +21,7 @@ use crate::commands::{self, SCHEDULER};
 use crate::figures::{Ended, Figures};
 use crate::intake::{self, FOLLOWED};
 use crate::journal::Journal;
-use crate::planner::{Attempt, Planner, Step};
+use crate::planner::{Attempt, Planner, Step, Turn};
 use crate::pod::Pod;
 
 /// How many decisions travel together.
@@ -47,7 +48,8 @@ pub(crate) fn scheduler<F: Feed>(
                     () = scope.cancelled().cancelled() => return Ok(()),
                     led = leads.wait_for(Option::is_some) => { led?; }
                 }
-                let shell = Shell::new(feed.clone(), api.clone(), journal.clone(), Figures::new(&metrics));
+                let figures = Figures::new(&metrics);
+                let shell = Shell::new(feed.clone(), api.clone(), journal.clone(), scope.clone(), figures);
                 tokio::select! {
                     () = scope.cancelled().cancelled() => return Ok(()),
                     // A closed channel is a dead elector, which its supervisor starts again.
@@ -67,6 +69,9 @@ struct Shell<F> {
     feed: F,
     api: Api,
     journal: Arc<Mutex<Journal>>,
+    scope: Scope,
+    /// The pods that are left alone, as the tree shows them.
+    shown: BTreeSet<Key>,
     started: Instant,
     /// Chooses between equally good nodes, another one each time.
     turn: u64,
@@ -89,9 +94,10 @@ struct Decided {
 }
 
 impl<F: Feed> Shell<F> {
-    fn new(feed: F, api: Api, journal: Arc<Mutex<Journal>>, figures: Figures) -> Self {
+    fn new(feed: F, api: Api, journal: Arc<Mutex<Journal>>, scope: Scope, figures: Figures) -> Self {
         let (planner, started, turn) = (Planner::new(SCHEDULER), Instant::now(), rand::random());
-        Shell { planner, feed, api, journal, started, turn, figures }
+        scope.set_parked(Vec::new());
+        Shell { planner, feed, api, journal, scope, shown: BTreeSet::new(), started, turn, figures }
     }
 
     async fn run(mut self) -> Result<(), StartError> {
@@ -108,6 +114,7 @@ impl<F: Feed> Shell<F> {
                 }
             }
             self.figures.pending(self.planner.queue().waiting());
+            self.show_left_alone();
             let free = in_flight.len() < IN_FLIGHT;
             let due = self.planner.queue().next_due().map(|due| tokio::time::Instant::from_std(self.started + due));
             tokio::select! {
@@ -134,8 +141,11 @@ impl<F: Feed> Shell<F> {
         let batch = batch.ok_or(Behind)?;
         let now = self.started.elapsed();
         for change in &batch {
-            if let Some(fact) = intake::read(change) {
-                self.planner.take_in(fact, &Reason::change(change), now);
+            match guarded(|| intake::read(change)) {
+                Ok(Some(fact)) => self.planner.take_in(fact, &Reason::change(change), now),
+                Ok(None) => {}
+                // An object that nobody can read must not keep the others from their nodes.
+                Err(panic) => tracing::error!(key = %change.key, panic, "a change is passed over"),
             }
         }
         Ok(())
@@ -148,12 +158,39 @@ impl<F: Feed> Shell<F> {
         while batch.len() < BATCH && slice.elapsed() < SLICE {
             let began = Instant::now();
             self.turn = self.turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let Some(attempt) = self.planner.next(self.started.elapsed(), self.turn >> 32) else { break };
+            let Some(turn) = self.planner.take(self.started.elapsed()) else { break };
+            let (planner, scope, tie_break) = (&mut self.planner, &self.scope, self.turn >> 32);
+            let attempt = match guarded(|| {
+                scope.strike_at(&turn.pod.key);
+                planner.decide(&turn, tie_break)
+            }) {
+                Ok(decided) => planner.go(turn, decided, self.started.elapsed()),
+                Err(panic) => {
+                    self.panicked(turn, &panic, observed);
+                    continue;
+                }
+            };
             self.journal.lock().keep(&attempt, observed, clock::now());
             let why = Why::of(attempt.reasons.iter().cloned(), observed).within(|| span(&attempt));
             batch.push((attempt, Decided { why, began }));
         }
         batch
+    }
+
+    /// Notes that the decision about a pod panicked; after the third time in a row the pod is left alone, and that is told.
+    fn panicked(&mut self, turn: Turn, panic: &str, observed: Revision) {
+        if self.planner.panicked(&turn, self.started.elapsed()) {
+            tracing::error!(pod = %turn.pod.key, panic, "left alone after the decision about it panicked three times");
+            self.api.record(commands::left_alone(&turn.pod, panic), &Why::of(turn.reasons, observed));
+        }
+    }
+
+    fn show_left_alone(&mut self) {
+        let now = self.planner.queue().left_alone();
+        if *now != self.shown {
+            self.shown.clone_from(now);
+            self.scope.set_parked(now.iter().map(Key::to_string).collect());
+        }
     }
 
     fn settle(&mut self, written: Vec<Written>) {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::commands::SCHEDULER;
 use crate::intake::Fact;
 use crate::node::Node;
-use crate::planner::{Planner, Step};
+use crate::planner::{Attempt, Planner, Step};
 use crate::pod::Pod;
 use crate::snapshot::Snapshot;
 
@@ -83,6 +83,15 @@ pub(crate) fn nodes(list: impl IntoIterator<Item = Node>) -> Snapshot {
 /// Puts a pod on a node.
 pub(crate) fn put(snapshot: &mut Snapshot, node: &str, pod: Pod) {
     snapshot.put(Arc::new(pod), &node.into());
+}
+
+impl Planner {
+    /// The next step, if a pod is to be tried now.
+    pub(crate) fn next(&mut self, now: Duration, tie_break: u64) -> Option<Attempt> {
+        let turn = self.take(now)?;
+        let decided = self.decide(&turn, tie_break);
+        Some(self.go(turn, decided, now))
+    }
 }
 
 /// A cluster: what the planner decides happens at once.

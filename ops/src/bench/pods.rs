@@ -34,24 +34,27 @@ const ROUNDS: u64 = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between one pod and the next: what the last one left to do is done.
 const REST: Duration = Duration::from_millis(200);
+/// Why nothing is killed, and no memory is told.
+const ELSEWHERE: &str = "no node of the cluster runs on this machine with the data directory that --data-dir or the kubeconfig's place names";
 /// A container that ends when it is told to.
 const COMMAND: &str = r#"trap "exit 0" TERM; while :; do sleep 1000 & wait; done"#;
 
-/// Measures them all; without a node of this machine in the data directory, only what can be seen from outside.
+/// Measures them all; without a data directory of the cluster on this machine, only what can be seen from outside: what is not, is a failure.
 ///
 /// # Errors
 /// If a pod does not get where it should.
 pub(super) async fn measure(place: &Place<'_>, options: &Bench) -> Result<(Vec<Measured>, Option<NodeMemory>)> {
     let mut pods = Pods::open(place, &options.image).await?;
     let many = u16::try_from(options.pods.unwrap_or(MANY)).unwrap_or(MOST).min(MOST);
-    let run = options.data_dir.join("node").join("run");
+    let run = place.data_dir.as_ref().map(|dir| dir.join("node").join("run"));
+    let look = || run.as_deref().map_or(Ok(None), memory::look);
     let count = options.count.min(ONE_BY_ONE);
     let mut results = Vec::new();
 
     // The first pod finds nothing warm: it is not what a node in use does.
     pods.start("first").await?;
     pods.delete("first").await?;
-    let idle = memory::look(&run)?;
+    let idle = look()?;
 
     let (mut started, mut gone, began) = (Samples::default(), Samples::default(), Instant::now());
     for number in 0..count {
@@ -64,24 +67,27 @@ pub(super) async fn measure(place: &Place<'_>, options: &Bench) -> Result<(Vec<M
     results.push(started.measured("pod-start", 1, began.elapsed()));
     results.push(gone.measured("pod-gone", 1, began.elapsed()));
 
-    if idle.is_some() {
-        let (mut again, began) = (Samples::default(), Instant::now());
-        for number in 0..count.min(KILLED) {
-            let name = format!("kill-{number}");
-            pods.start(&name).await?;
-            tokio::time::sleep(REST).await;
-            again.took(pods.kill(&name, &run).await?);
-            pods.delete(&name).await?;
+    let (mut again, began) = (Samples::default(), Instant::now());
+    match run.as_deref().filter(|_| idle.is_some()) {
+        Some(run) => {
+            for number in 0..count.min(KILLED) {
+                let name = format!("kill-{number}");
+                pods.start(&name).await?;
+                tokio::time::sleep(REST).await;
+                again.took(pods.kill(&name, run).await?);
+                pods.delete(&name).await?;
+            }
         }
-        results.push(again.measured("pod-again", 1, began.elapsed()));
+        None => again.failed(ELSEWHERE.to_owned()),
     }
+    results.push(again.measured("pod-again", 1, began.elapsed()));
 
     let (mut burst, began, mut full) = (Samples::default(), Instant::now(), None);
     for round in 0..count.min(ROUNDS) {
         let names: Vec<String> = (0..many).map(|number| format!("many-{round}-{number}")).collect();
         burst.took(pods.start_all(&names).await?);
         tokio::time::sleep(REST * 5).await;
-        full = memory::look(&run)?;
+        full = look()?;
         pods.delete_all(&names).await?;
         tokio::time::sleep(REST * 5).await;
     }

@@ -80,6 +80,15 @@ pub(super) struct Measured {
     pub(super) facts: Vec<(&'static str, f64)>,
 }
 
+impl Measured {
+    /// What to say if nothing was measured.
+    pub(super) fn missing(&self) -> Option<String> {
+        let why = self.failure.as_deref().unwrap_or("there was nothing to measure");
+        (self.count == 0)
+            .then(|| format!("{} at {} connections has no figure: {why}", self.operation, self.connections))
+    }
+}
+
 /// What a process, or several together, have of memory, in KiB.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Share {
@@ -196,6 +205,17 @@ mod tests {
         assert_eq!(percentile(&sorted, 1.0), Some(100.0));
         assert_eq!(percentile(&[7000], 0.50), Some(7.0));
         assert_eq!(percentile(&[], 0.99), None);
+    }
+
+    #[test]
+    fn a_measurement_without_a_sample_is_told_of() {
+        let mut samples = Samples::default();
+        samples.took(Duration::from_millis(1));
+        assert_eq!(samples.measured("get", 1, Duration::from_secs(1)).missing(), None);
+        let mut samples = Samples::default();
+        samples.failed("no process".to_owned());
+        let missing = samples.measured("pod-again", 1, Duration::from_secs(1)).missing();
+        assert_eq!(missing.as_deref(), Some("pod-again at 1 connections has no figure: no process"));
     }
 
     #[test]

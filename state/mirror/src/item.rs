@@ -19,11 +19,6 @@ pub struct Item {
 }
 
 #[derive(Deserialize)]
-struct Labelled {
-    #[serde(default)]
-    metadata: Labels,
-}
-#[derive(Deserialize, Default)]
 struct Labels {
     labels: Option<BTreeMap<String, String>>,
 }
@@ -52,7 +47,7 @@ impl Item {
     /// Its labels, parsed when they are first asked for.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         self.labels.get_or_init(|| {
-            self.object.parse::<Labelled>().ok().and_then(|parsed| parsed.metadata.labels).unwrap_or_default()
+            self.object.parse_metadata::<Labels>().ok().and_then(|parsed| parsed.labels).unwrap_or_default()
         })
     }
 
@@ -68,7 +63,7 @@ impl Item {
             "metadata.name" => self.key.name().into(),
             "metadata.namespace" => self.key.namespace().into(),
             field => {
-                let fields = self.fields.get_or_init(|| Fields::of(&self.key.resource, &self.object.value()));
+                let fields = self.fields.get_or_init(|| Fields::of(&self.key.resource, &self.object));
                 fields.get(field).into()
             }
         }
@@ -87,10 +82,6 @@ impl Item {
 
 fn owners_in(object: &Object) -> Vec<String> {
     #[derive(Deserialize)]
-    struct Owned {
-        metadata: References,
-    }
-    #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct References {
         #[serde(default)]
@@ -100,11 +91,7 @@ fn owners_in(object: &Object) -> Vec<String> {
     struct Owner {
         uid: String,
     }
-    // Looking for the word is much cheaper than parsing, and most objects have no owner.
-    if !std::str::from_utf8(object.bytes()).is_ok_and(|text| text.contains("\"ownerReferences\"")) {
-        return Vec::new();
-    }
-    let parsed = object.parse::<Owned>().map(|parsed| parsed.metadata.owner_references).unwrap_or_default();
+    let parsed = object.parse_metadata::<References>().map(|parsed| parsed.owner_references).unwrap_or_default();
     let mut uids: Vec<String> = parsed.into_iter().map(|owner| owner.uid).collect();
     uids.sort();
     uids.dedup();

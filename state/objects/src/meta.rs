@@ -97,7 +97,7 @@ impl<'a> Meta<'a> {
     /// # Errors
     /// If its metadata do not have the form of metadata, which is checked before an object is stored.
     pub fn of(object: &'a Object) -> Result<Self, serde_json::Error> {
-        Self::from_slice(object.bytes())
+        object.parse_metadata()
     }
 
     /// Reads the metadata of an object's JSON text.

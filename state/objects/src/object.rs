@@ -119,6 +119,7 @@ pub struct Object {
 #[error("not the stored form of an object: {0:?}…")]
 pub struct ObjectError(String);
 
+const METADATA: &[u8] = b"\"metadata\":";
 const VERSION: &[u8] = b"\"metadata\":{\"resourceVersion\":\"";
 
 impl Object {
@@ -164,6 +165,15 @@ impl Object {
     /// If the type does not fit the object.
     pub fn parse_ref<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.bytes)
+    }
+
+    /// Parses the metadata, which come first: the rest is not read.
+    ///
+    /// # Errors
+    /// If the type does not fit them.
+    pub fn parse_metadata<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        let text = self.bytes.get(self.item_at as usize + METADATA.len()..).unwrap_or_default();
+        T::deserialize(&mut serde_json::Deserializer::from_slice(text))
     }
 
     /// The object as a JSON value. Stored bytes are JSON by construction, so this does not fail; damaged ones read as null.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cox_apiserver::compaction::Policy;
 use cox_apiserver::{Apiserver, TokenKeys};
 use cox_bus::server::{NatsServer, ServerConfig};
 use cox_bus::{ApiReply, ApiRequest, Bus, Identity, PatchType, Verb, WriteOptions, now_ms};
@@ -35,11 +36,16 @@ pub struct Core {
 impl Core {
     /// Starts one in a folder, or starts it again there; these nodes have credentials.
     pub async fn start(dir: &Path, nodes: &[&str]) -> Core {
+        Core::keeping(dir, nodes, Policy::default()).await
+    }
+
+    /// The same, with so much of the past kept.
+    pub async fn keeping(dir: &Path, nodes: &[&str], policy: Policy) -> Core {
         let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
         let cluster = "test".to_owned();
         let config = ServerConfig { data_dir: dir.to_owned(), cluster, binary: None, nodes, hollow_nodes: 0 };
         let nats = NatsServer::start(config).await.unwrap();
-        let apiserver = apiserver(&nats, dir).await;
+        let apiserver = apiserver(&nats, dir, policy).await;
         let mirror = Mirror::new(Limits::default());
         let following = CancellationToken::new();
         let (bus, follower, cancel) = (connect(&nats, Identity::Mirror).await, mirror.clone(), following.clone());
@@ -129,7 +135,7 @@ async fn connect(nats: &NatsServer, identity: Identity) -> Bus {
     Bus::connect(nats.connect(&identity).unwrap()).await.unwrap()
 }
 
-async fn apiserver(nats: &NatsServer, dir: &Path) -> Apiserver {
+async fn apiserver(nats: &NatsServer, dir: &Path, retention: Policy) -> Apiserver {
     let pair = rcgen::KeyPair::generate().unwrap();
     let (private, public) = (pair.serialize_pem(), pair.public_key_pem());
     let issuer = "https://kubernetes.default.svc";
@@ -149,7 +155,7 @@ async fn apiserver(nats: &NatsServer, dir: &Path) -> Apiserver {
             max_in_flight: 256,
             after_another: false,
             accept_loss: false,
-            retention: Default::default(),
+            retention,
             log: cox_log::Options::default(),
         },
         metrics: Default::default(),

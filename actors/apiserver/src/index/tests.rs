@@ -49,6 +49,51 @@ fn with(objects: Vec<(Key, Object)>) -> Indexes {
     indexes
 }
 
+fn event(key: &Key, change: Change, object: &Object) -> Event {
+    Event {
+        position: cox_objects::Position { epoch: cox_objects::Epoch(1), revision: object.revision() },
+        transaction: (object.revision(), object.revision()),
+        time: 0,
+        key: key.clone(),
+        change,
+        object: object.clone(),
+        cause: cox_objects::Cause::default(),
+    }
+}
+
+fn limits(namespace: &str, name: &str, revision: Revision) -> (Key, Object) {
+    let object = json!({"kind": "LimitRange", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace}});
+    let key = Key::new(Resource::from_static("limitranges"), namespace, name);
+    (key, Draft::encode(&object).unwrap().seal(revision))
+}
+
+#[test]
+fn what_is_looked_through_for_each_pod_is_in_memory_as_it_is_durable() {
+    let mut indexes =
+        with(vec![limits("a", "z", 1), limits("a-b", "y", 1), limits("a", "b", 1), namespace("a", false)]);
+    let shared = indexes.shared.clone();
+    let of = Resource::from_static("limitranges");
+    let list = |namespace: &str| {
+        let found = shared.list(&of, namespace).unwrap();
+        found.iter().map(|(key, object)| format!("{}@{}", key.path(), object.revision())).collect::<Vec<_>>()
+    };
+    indexes.durable(1);
+    assert_eq!(list("a"), ["a/b@1", "a/z@1"]);
+    assert_eq!(list(""), ["a-b/y@1", "a/b@1", "a/z@1"], "in the order of lists");
+    assert!(list("b").is_empty());
+    assert!(shared.list(&Resource::PODS, "a").is_none(), "of pods there may be many");
+
+    let (changed, gone) = (limits("a", "b", 2), limits("a", "z", 3));
+    indexes.apply(&event(&changed.0, Change::Modified, &changed.1), None);
+    indexes.apply(&event(&gone.0, Change::Deleted, &gone.1), None);
+    assert_eq!(list("a"), ["a/b@1", "a/z@1"], "not before it is durable");
+    indexes.durable(3);
+    assert_eq!(list("a"), ["a/b@2"]);
+    indexes.apply(&event(&changed.0, Change::Deleted, &changed.1), None);
+    indexes.reset(&mut vec![limits("a", "c", 4)].into_iter(), 4);
+    assert_eq!(list("a"), ["a/c@4"], "a batch that failed is forgotten");
+}
+
 #[test]
 fn a_namespace_that_goes_takes_nothing_new() {
     let mut indexes = with(vec![namespace("a", false), namespace("b", true)]);

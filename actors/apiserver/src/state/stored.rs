@@ -33,7 +33,8 @@ impl Source for Stored {
     }
 
     fn list(&self, resource: &Resource, namespace: &str) -> Vec<(Key, Object)> {
-        read(resource, self.log.list(resource, namespace, None, 0).map(|listed| listed.items))
+        let kept = self.shared.list(resource, namespace);
+        kept.unwrap_or_else(|| read(resource, self.log.list(resource, namespace, None, 0).map(|listed| listed.items)))
     }
 
     fn owned(&self, resource: &Resource, owner_uid: &str) -> Vec<(Key, Object)> {

@@ -24,6 +24,11 @@ struct Meta {
     resource_version: String,
 }
 
+/// The note that work on an object panics, and that `who` therefore leaves it alone.
+pub fn left_alone(about: About, who: &str, panic: &str) -> Note {
+    Note::warning(about, REASON, format!("{who} leaves this object alone until it changes: {panic}"))
+}
+
 /// The note on the object at a key; none if the key is not that of an object that is there.
 pub(super) fn note(view: View<'_>, key: &Key, controller: &str, panic: &str) -> Option<Note> {
     let head: Head = view.raw(key)?.parse_ref().ok()?;
@@ -36,6 +41,5 @@ pub(super) fn note(view: View<'_>, key: &Key, controller: &str, panic: &str) -> 
         resource_version: head.metadata.resource_version,
         field_path: String::new(),
     };
-    let message = format!("{controller} leaves this object alone until it changes: {panic}");
-    Some(Note::warning(about, REASON, message))
+    Some(left_alone(about, controller, panic))
 }

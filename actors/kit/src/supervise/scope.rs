@@ -66,6 +66,11 @@ impl Scope {
         &self.faults
     }
 
+    /// Panics if a test wants work on this key here to; does nothing in releases.
+    pub fn strike_at(&self, key: &impl ToString) {
+        self.faults.strike_at(&self.path, key);
+    }
+
     /// Says how this actor does. One that runs no longer has nothing below it.
     pub fn set(&self, state: State, error: Option<String>) {
         if self.path.is_empty() {

@@ -26,6 +26,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// The child that registers the node and keeps its status. A restart loses nothing: it looks at the Node first.
 pub fn status_keeper<F: Feed>(context: Context<F>) -> Child {
+    let context = context.vital();
     worker("node-status", move |scope| {
         let context = context.clone();
         async move {
@@ -123,6 +124,7 @@ fn same(node: &Node, status: &Value) -> bool {
 
 /// The child that renews the node's Lease in `kube-node-lease`. A restart loses nothing.
 pub fn lease_keeper<F: Feed>(context: Context<F>) -> Child {
+    let context = context.vital();
     worker("node-lease", move |scope| {
         let context = context.clone();
         async move {

@@ -6,6 +6,7 @@ use cox_runtime::{ContainerState, ExitReason, User};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::backoff::Held;
 use crate::model::{Health, Memory, SandboxView};
 use k8s_openapi::api::core::v1::Pod;
 
@@ -281,8 +282,24 @@ fn a_failed_stop_is_tried_again_after_a_while() {
     let pod = pod(&json!({"containers": [{"name": "c"}]}), &json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}));
     let c = running("c", 0);
     let mut memory = ready();
-    memory.not_before.insert(Retry::Stop(c.id.clone()), at(2));
+    memory.not_before.insert(Retry::Stop(c.id.clone()), Held::longer(None, at(0)));
     let held = decide(&pod, std::slice::from_ref(&c), &memory, at(0));
     assert_eq!((held.steps, held.again), (vec![], Some(Duration::from_secs(2))));
     assert_eq!(stops(&decide(&pod, &[c], &memory, at(3))), ["c"]);
+}
+
+#[test]
+fn a_start_that_the_runtime_failed_at_is_tried_again_after_a_while() {
+    let pod = pod(&json!({"containers": [{"name": "c"}]}), &json!({}));
+    let (made, mut memory) = (view("c", 0, ContainerState::Created), ready());
+    // One whose start was lost with a restart goes on at once.
+    assert_eq!(starts(&decide(&pod, std::slice::from_ref(&made), &memory, at(0))), names(&[("c", 0)]));
+    let mut held = None;
+    for seconds in [2, 4, 8] {
+        held = Some(Held::longer(held.as_ref(), at(0)));
+        memory.not_before.extend(held.map(|held| (Retry::Container("c".to_owned()), held)));
+        let rests = decide(&pod, std::slice::from_ref(&made), &memory, at(0));
+        assert_eq!((rests.steps, rests.again), (vec![], Some(Duration::from_secs(seconds))));
+    }
+    assert_eq!(starts(&decide(&pod, &[made], &memory, at(9))), names(&[("c", 0)]));
 }

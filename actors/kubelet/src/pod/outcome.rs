@@ -3,14 +3,16 @@
 use std::time::Instant;
 
 use cox_kit::Feed;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::State;
 use super::operation::{Finished, Operation};
+use super::start::Again;
+use crate::backoff::Held;
 use crate::model::{Retry, Volumes, Waiting};
 
-/// After a sandbox or a volume that could not be made.
-const RETRY: SignedDuration = SignedDuration::from_secs(2);
+/// A deletion that the feed does not show is asked for again.
+const SHOWN: SignedDuration = SignedDuration::from_secs(2);
 
 impl<F: Feed> State<F> {
     /// Takes in the end of an operation; one that was given up meanwhile says nothing.
@@ -24,20 +26,24 @@ impl<F: Feed> State<F> {
             (_, Finished::Volumes(Ok(places))) => {
                 self.places = places;
                 self.memory.volumes = Volumes::Ready;
+                self.memory.not_before.remove(&Retry::Volumes);
             }
             (_, Finished::Volumes(Err(text))) => {
                 tracing::warn!(pod = %self.key(), error = text, "volumes are not in place");
                 let why = self.why();
                 self.context.tell(&why, &self.pod, "", true, "FailedMount", text);
-                self.memory.not_before.insert(Retry::Volumes, now + RETRY);
+                self.rest(Retry::Volumes, now);
             }
-            (_, Finished::Sandbox(Ok(sandbox))) => self.sandbox = Some(sandbox),
+            (_, Finished::Sandbox(Ok(sandbox))) => {
+                self.sandbox = Some(sandbox);
+                self.memory.not_before.remove(&Retry::Sandbox);
+            }
             (_, Finished::Sandbox(Err(text))) => {
                 tracing::warn!(pod = %self.key(), error = text, "the sandbox was not made");
                 let text = format!("Failed to create pod sandbox: {text}");
                 let why = self.why();
                 self.context.tell(&why, &self.pod, "", true, "FailedCreatePodSandBox", text);
-                self.memory.not_before.insert(Retry::Sandbox, now + RETRY);
+                self.rest(Retry::Sandbox, now);
             }
             (Operation::Start(name), Finished::Started(Ok(()))) => {
                 self.memory.waiting.remove(name);
@@ -47,12 +53,15 @@ impl<F: Feed> State<F> {
                 tracing::info!(pod = %self.key(), container = name, reason = failure.waiting.reason, "a container did not start");
                 let Waiting { reason, message } = failure.waiting;
                 self.memory.waiting.insert(name.clone(), Waiting { reason, message });
-                self.memory.not_before.insert(Retry::Container(name.clone()), now + failure.again);
+                let what = Retry::Container(name.clone());
+                match failure.again {
+                    Again::After(rest) => drop(self.memory.not_before.insert(what, Held::back(rest, now))),
+                    Again::Later => self.rest(what, now),
+                }
             }
             (Operation::Finish, Finished::Plain(Ok(()))) => self.memory.finished = true,
             (Operation::Delete, Finished::Plain(Ok(()))) => {
-                // The feed shows the deletion in a moment; if it does not, it is asked for again.
-                self.memory.not_before.insert(Retry::Delete, now + RETRY);
+                self.memory.not_before.insert(Retry::Delete, Held::back(SHOWN, now));
             }
             (_, Finished::Measured(Some(verdict))) => {
                 let why = self.why();
@@ -76,9 +85,15 @@ impl<F: Feed> State<F> {
                     Operation::Finish => Retry::Finish,
                     _ => Retry::Sandbox,
                 };
-                self.memory.not_before.insert(retry, now + RETRY);
+                self.rest(retry, now);
             }
             _ => {}
         }
+    }
+
+    /// What has failed is left alone for a while, longer each time.
+    fn rest(&mut self, what: Retry, now: Timestamp) {
+        let held = Held::longer(self.memory.not_before.get(&what), now);
+        self.memory.not_before.insert(what, held);
     }
 }

@@ -13,7 +13,7 @@ use crate::spec::names::{Member, pod_id};
 use crate::spec::{env, links};
 use crate::volumes::manager::Places;
 
-/// After a container that could not be created.
+/// After a container whose configuration or image is not as it should be.
 pub(super) const RETRY: SignedDuration = SignedDuration::from_secs(10);
 /// How long a failed pull is shown as such before it is shown as a wait.
 pub(super) const IMAGE_RETRY: SignedDuration = SignedDuration::from_secs(1);
@@ -36,13 +36,22 @@ pub(super) struct Job {
 pub struct Failure {
     /// What its status shows.
     pub waiting: Waiting,
+    /// When to try again.
+    pub again: Again,
+}
+
+/// When a start is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
     /// After this time.
-    pub again: SignedDuration,
+    After(SignedDuration),
+    /// The runtime failed: after a while, longer each time.
+    Later,
 }
 
 impl Failure {
     pub(super) fn new(reason: &str, message: String, again: SignedDuration) -> Self {
-        Failure { waiting: Waiting { reason: reason.to_owned(), message }, again }
+        Failure { waiting: Waiting { reason: reason.to_owned(), message }, again: Again::After(again) }
     }
 }
 
@@ -88,15 +97,17 @@ pub(super) async fn run<F: Feed>(context: &Context<F>, pod: &Pod, job: Job) -> R
         seccomp_root: &context.config.seccomp_root(),
     };
     let spec = container(pod, own, around).map_err(|e| config_error(e.to_string()))?;
-    let id = context.runtime.create_container(spec).await.map_err(|e| refuse("CreateContainerError", e.to_string()))?;
+    let broken =
+        |reason: &str, error: ContainerError| Failure { again: Again::Later, ..refuse(reason, error.to_string()) };
+    let id = context.runtime.create_container(spec).await.map_err(|e| broken("CreateContainerError", e))?;
     tell(false, "Created", "Container created".to_owned());
     match context.runtime.start_container(&id).await {
         Ok(()) => {}
         // It counts as a start that has ended: when it is tried again is for the crash back-off to say.
         Err(ContainerError::Start { reason }) => {
-            return Err(Failure { again: SignedDuration::ZERO, ..refuse("RunContainerError", reason) });
+            return Err(Failure { again: Again::After(SignedDuration::ZERO), ..refuse("RunContainerError", reason) });
         }
-        Err(error) => return Err(refuse("RunContainerError", error.to_string())),
+        Err(error) => return Err(broken("RunContainerError", error)),
     }
     tell(false, "Started", "Container started".to_owned());
     let hook = own.lifecycle.as_ref().and_then(|l| l.post_start.as_ref());

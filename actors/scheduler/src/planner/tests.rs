@@ -28,6 +28,49 @@ fn a_placement_counts_before_the_mirror_shows_it_and_no_longer_when_it_failed() 
 }
 
 #[test]
+fn a_pod_that_led_to_panics_is_left_alone_until_anything_of_it_changes() {
+    let mut world = World::new([node("n1", json!({}))]);
+    let planner = &mut world.planner;
+    let mut bad = manifest("bad", json!({}));
+    planner.take_in(Fact::Pod(Box::new(read(&bad))), &timer(), Duration::ZERO);
+    let mut now = Duration::ZERO;
+    let mut panics = |planner: &mut Planner| {
+        now = planner.queue().next_due().unwrap_or(now);
+        let turn = planner.take(now).unwrap();
+        planner.panicked(&turn, now)
+    };
+    assert_eq!([(); 3].map(|()| panics(planner)), [false, false, true]);
+    assert!(planner.queue().left_alone().contains(&key("bad")));
+
+    // Neither time nor what changes for others brings it back.
+    let hour = now + Duration::from_secs(3600);
+    planner.take_in(Fact::Node(Box::new(node("n2", json!({})))), &timer(), hour);
+    planner.take_in(Fact::Pod(Box::new(pod("good", json!({})))), &timer(), hour);
+    let next = planner.next(hour, 0).unwrap();
+    assert_eq!(next.decision.pod, key("good"));
+    assert!(planner.next(hour, 0).is_none());
+
+    merge(&mut bad, json!({"metadata": {"annotations": {"changed": "yes"}}}));
+    planner.take_in(Fact::Pod(Box::new(read(&bad))), &timer(), hour);
+    assert!(planner.queue().left_alone().is_empty());
+    assert!(matches!(planner.next(hour, 0).unwrap().step, Step::Bind { .. }));
+}
+
+#[test]
+fn a_pod_that_is_left_alone_is_forgotten_with_its_object() {
+    let mut world = World::new([node("n1", json!({}))]);
+    let planner = &mut world.planner;
+    planner.take_in(Fact::Pod(Box::new(pod("bad", json!({})))), &timer(), Duration::ZERO);
+    for seconds in [0, 10, 20] {
+        let turn = planner.take(Duration::from_secs(seconds)).unwrap();
+        planner.panicked(&turn, Duration::from_secs(seconds));
+    }
+    assert_eq!(planner.queue().waiting().unschedulable, 1);
+    planner.take_in(Fact::PodGone(key("bad")), &timer(), Duration::from_secs(30));
+    assert!(planner.queue().left_alone().is_empty() && planner.queue().is_empty());
+}
+
+#[test]
 fn pods_of_others_gated_ones_and_those_being_deleted_are_left_alone() {
     let mut world = World::new([node("n1", json!({}))]);
     world.pod(manifest("a", json!({"schedulerName": "nobody"})));

@@ -97,6 +97,26 @@ fn a_parked_pod_is_tried_again_after_five_minutes() {
 }
 
 #[test]
+fn only_panics_in_a_row_leave_a_pod_alone() {
+    let mut queue = Queue::default();
+    queue.add(&key("a"), 0, None, at(0));
+    for (seconds, panics) in [(0, true), (20, true), (40, false), (400, true), (420, true)] {
+        assert_eq!(take(&mut queue, seconds).as_deref(), Some("a"), "at {seconds} s");
+        match panics {
+            true => assert!(!queue.panicked(&key("a"), at(seconds))),
+            false => queue.park(&key("a"), FIT, at(seconds)),
+        }
+    }
+    take(&mut queue, 440);
+    assert!(queue.panicked(&key("a"), at(440)));
+    queue.changed(Plugins::ALL, &reason(), at(500));
+    assert_eq!((take(&mut queue, 10_000), queue.next_due()), (None, None));
+    queue.add(&key("a"), 0, None, at(10_000));
+    assert_eq!(take(&mut queue, 10_000).as_deref(), Some("a"));
+    assert!(!queue.panicked(&key("a"), at(10_000)), "it is counted anew");
+}
+
+#[test]
 fn a_changed_priority_moves_a_waiting_pod_and_removal_forgets_it() {
     let mut queue = Queue::default();
     for name in ["a", "b", "c"] {

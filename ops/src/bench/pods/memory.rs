@@ -1,12 +1,11 @@
 //! What the node's part holds in memory: the process that has the node's containers, and those that monitor them.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+use crate::bench::memory::{owner, share};
 use crate::bench::report::{NodeMemory, Share};
 
 /// A look at one moment.
@@ -63,39 +62,4 @@ pub(super) fn told(idle: &Look, full: &Look, pods: u16) -> NodeMemory {
         monitor_count: full.count,
         per_pod_kib: kib(full).saturating_sub(kib(idle)) / u64::from(pods.max(1)),
     }
-}
-
-/// The process that holds the lock on a file.
-fn owner(file: &Path) -> Result<Option<i32>> {
-    let inode = match fs::metadata(file) {
-        Ok(m) => m.ino(),
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e).with_context(|| file.display().to_string()),
-    };
-    // proc(5): "1: FLOCK ADVISORY WRITE 4711 08:01:131090 0 EOF".
-    let locks = fs::read_to_string("/proc/locks")?;
-    let mut fields = locks.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>());
-    Ok(fields.find_map(|fields| match fields.as_slice() {
-        ["FLOCK", _, "WRITE", pid, place, ..] if place.rsplit(':').next() == Some(&inode.to_string()) => {
-            pid.parse().ok().filter(|pid| *pid > 0)
-        }
-        _ => None,
-    }))
-}
-
-/// What a process has; none if it has just ended.
-fn share(pid: i32) -> Result<Option<Share>> {
-    let text = match fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) {
-        Ok(text) => text,
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return Ok(None),
-        // No such process, said by a file that was opened in time.
-        Err(e) if e.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(None),
-        Err(e) => return Err(e).with_context(|| format!("reading the memory of process {pid}")),
-    };
-    let field = |name: &str| -> u64 {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-    };
-    let own = field("Private_Clean") + field("Private_Dirty");
-    Ok(Some(Share { rss: field("Rss"), pss: field("Pss"), uss: own }))
 }

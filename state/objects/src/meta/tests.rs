@@ -30,6 +30,17 @@ fn metadata_are_read_from_the_stored_bytes() {
 }
 
 #[test]
+fn only_the_metadata_of_stored_bytes_are_read() {
+    let whole =
+        Draft::encode(&json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "web"}, "spec": {"a": [1]}}));
+    let whole = whole.unwrap().seal(12);
+    let cut = whole.bytes().slice(..whole.bytes().len() - 5);
+    let object = Object::from_stored(cut).unwrap();
+    let meta = Meta::of(&object).unwrap();
+    assert_eq!((meta.name.as_str(), meta.resource_version.as_str()), ("web", "12"));
+}
+
+#[test]
 fn null_counts_as_absent() {
     let meta = Meta::from_slice(
         br#"{"metadata":{"labels":null,"finalizers":null,"generation":null,"deletionTimestamp":null}}"#,

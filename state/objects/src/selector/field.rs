@@ -1,13 +1,14 @@
 //! Field selectors: the few fields of a kind by which its objects can be selected.
 
 mod offered;
+mod parts;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::{Kind, Resource, meta};
+use crate::{Kind, Object, Resource, meta};
 pub use offered::fields_of;
 
 /// Why something is not a field selector; the texts are Kubernetes'.
@@ -171,9 +172,10 @@ pub fn value_of<'a>(resource: &Resource, object: &'a Value, field: &str) -> Cow<
 pub struct Fields(Vec<(&'static str, String)>);
 
 impl Fields {
-    /// Takes them from an object of a resource.
-    pub fn of(resource: &Resource, object: &Value) -> Self {
-        let value = |field: &&'static str| (*field, value_of(resource, object, field).into_owned());
+    /// Takes them from an object of a resource; what they are not taken from is passed over.
+    pub fn of(resource: &Resource, object: &Object) -> Self {
+        let object = parts::read(resource, object);
+        let value = |field: &&'static str| (*field, value_of(resource, &object, field).into_owned());
         Fields(fields_of(resource).iter().map(value).collect())
     }
 

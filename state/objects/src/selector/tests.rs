@@ -6,9 +6,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::field::value_of;
+use super::field::{fields_of, value_of};
 use super::*;
-use crate::{Resource, kinds};
+use crate::{Draft, Object, Resource, kinds};
 
 /// Steps of a recorded case that list `path?parameter=…`: the parameter's value, the status, the message.
 fn recorded(case: &str, parameter: &str) -> Vec<(String, String, u64, Value)> {
@@ -91,10 +91,42 @@ fn fields_that_a_kind_does_not_offer_get_the_recorded_answers() {
     assert!(seen > 60, "{seen}");
 }
 
+fn stored(object: &serde_json::Value) -> Object {
+    let mut object = object.clone();
+    let fields = object.as_object_mut().unwrap();
+    fields.extend([("kind".to_owned(), json!("K")), ("apiVersion".to_owned(), json!("v1"))]);
+    Draft::encode(&object).unwrap().seal(1)
+}
+
+#[test]
+fn fields_read_by_parts_are_those_of_the_whole_object() {
+    let others = json!({"metadata": {"annotations": {"reason": "x"}}, "data": {"type": [{"spec": 1}]}, "spec": {"containers": [{"type": 1}]}});
+    let at =
+        |object: &mut serde_json::Value, path: &str, value: serde_json::Value| crate::meta::set(object, path, value);
+    for kind in kinds::builtin().all() {
+        let resource = &kind.resource;
+        let mut full = others.clone();
+        for field in fields_of(resource) {
+            at(&mut full, field, json!(format!("value of {field}")));
+        }
+        let mut odd = others.clone();
+        at(&mut odd, "status.podIPs", json!([{"ip": "10.0.0.1"}, {"ip": "10.0.0.2"}]));
+        at(&mut odd, "status.succeeded", json!(3));
+        at(&mut odd, "source.component", json!("kubelet"));
+        let bare = json!({"metadata": {}, "spec": null});
+        for object in [full, odd, bare] {
+            let fields = Fields::of(resource, &stored(&object));
+            for field in fields_of(resource) {
+                assert_eq!(fields.get(field), value_of(resource, &object, field), "{resource} {field}");
+            }
+        }
+    }
+}
+
 #[test]
 fn fields_are_taken_as_kubernetes_takes_them() {
     let pod = json!({"metadata": {"name": "a"}, "spec": {"nodeName": "n"}, "status": {"podIPs": [{"ip": "10.0.0.1"}]}});
-    let fields = Fields::of(&Resource::PODS, &pod);
+    let fields = Fields::of(&Resource::PODS, &stored(&pod));
     assert_eq!(
         (fields.get("spec.nodeName"), fields.get("spec.hostNetwork"), fields.get("status.podIP")),
         ("n", "false", "10.0.0.1")

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -114,7 +115,9 @@ impl World {
             Step::Delete => {
                 prop_assert!(self.memory.finished && ending);
                 self.deleted = true;
-                self.memory.not_before.insert(Retry::Delete, at(i64::from(i32::MAX)));
+                self.memory
+                    .not_before
+                    .insert(Retry::Delete, Held::back(SignedDuration::from_secs(i32::MAX.into()), at(0)));
             }
         }
         Ok(())
