@@ -39,7 +39,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
-// Many threads allocate and free objects of all sizes: the system's allocator keeps the fragments.
+// Many threads allocate and free objects of all sizes: the system's allocator keeps the fragments. RocksDB's C++ has this one, too.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,5 +1,8 @@
 //! A process of components: started, watched, and stopped in reverse order of start.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 use cox_apiserver::Apiserver;
 use cox_bus::server::NatsServer;
@@ -103,6 +106,7 @@ pub async fn run(telemetry: &cli::Telemetry, start: impl AsyncFnOnce(&mut Proces
             tokio::select! {
                 () = signals.next() => Ok(()),
                 failed = process.failed() => Err(anyhow::anyhow!("{failed}")),
+                never = let_go_of_the_start() => match never {},
             }
         }
     };
@@ -116,6 +120,15 @@ pub async fn run(telemetry: &cli::Telemetry, start: impl AsyncFnOnce(&mut Proces
     }
     spans.flush();
     outcome
+}
+
+/// Lets go, once, of code that only the start needed: most of what is resident of a cluster that has nothing to do.
+async fn let_go_of_the_start() -> Infallible {
+    tokio::time::sleep(SETTLED).await;
+    if let Err(error) = cox_runtime::release_code() {
+        tracing::debug!(%error, "the start's code stays resident");
+    }
+    std::future::pending().await
 }
 
 /// Lets the process open as many files as it may: most are connections, and few hosts give a program more than a thousand by itself.
@@ -134,6 +147,8 @@ pub fn room_for_connections() -> usize {
     usize::try_from(files / 2).unwrap_or(CONNECTIONS).min(CONNECTIONS)
 }
 
+/// By then a start is over, the first elections and statuses included.
+const SETTLED: Duration = Duration::from_secs(5);
 /// The most files that are asked for: what is started from here has the same limit, and some programs look at each.
 const FILES: u64 = 65_536;
 /// The most connections: with what TLS keeps of each, about half a gigabyte.

@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::io::{self, IoSliceMut};
 use std::mem;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -76,6 +77,49 @@ fn leave_unified_cgroup() -> io::Result<()> {
     mount(NONE, c"/sys/fs/cgroup", NONE, MsFlags::MS_PRIVATE | MsFlags::MS_REC, NONE)?;
     umount2(c"/sys/fs/cgroup/unified", MntFlags::MNT_DETACH)?;
     Ok(())
+}
+
+/// Lets go of the pages of this program's files: what runs on is mapped again, page by page, and what only the start needed is not resident any
+/// more. Nothing of it is lost or read from the disk again: it stays in the page cache as long as there is room.
+///
+/// # Errors
+/// If the process' mappings cannot be read, or not be changed.
+pub fn release_code() -> io::Result<()> {
+    for range in unchanged(&std::fs::read_to_string("/proc/self/smaps")?) {
+        let start = std::ptr::with_exposed_provenance_mut(range.start);
+        // SAFETY: what is in a private mapping that cannot be written, and of which no page is a copy, is what the file has: any thread that
+        // uses a page of it gets the same again. What is relocated at the start has copies.
+        check(unsafe { libc::madvise(start, range.len(), libc::MADV_DONTNEED) })?;
+    }
+    Ok(())
+}
+
+/// The private mappings of files that cannot be written and have no page of their own, also none in swap (proc(5), smaps):
+/// `55d2-55d9 r-xp 00acd000 08:01 4711  /usr/bin/cox`, then lines of figures, `Anonymous: 0 kB` and `Swap: 0 kB` among them.
+fn unchanged(smaps: &str) -> Vec<Range<usize>> {
+    let (mut found, mut mapping): (Vec<_>, Option<Range<usize>>) = (Vec::new(), None);
+    for line in smaps.lines() {
+        if let Some(copies) = line.strip_prefix("Anonymous:") {
+            mapping = mapping.filter(|_| copies.trim() == "0 kB");
+        } else if let Some(copies) = line.strip_prefix("Swap:") {
+            found.extend(mapping.take().filter(|_| copies.trim() == "0 kB"));
+        } else if let Some(range) = range(line) {
+            mapping = of_file(line).then_some(range);
+        }
+    }
+    found
+}
+
+/// The addresses at the beginning of a mapping's first line; none of any other line.
+fn range(line: &str) -> Option<Range<usize>> {
+    let (start, end) = line.split(' ').next()?.split_once('-')?;
+    Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+}
+
+fn of_file(line: &str) -> bool {
+    let mut fields = line.split_whitespace().skip(1);
+    let read_only = fields.next().is_some_and(|rights| matches!(rights, "r-xp" | "r--p"));
+    read_only && fields.nth(3).is_some_and(|path| path.starts_with('/'))
 }
 
 /// Sets a terminal's size.
@@ -203,3 +247,6 @@ pub(crate) fn async_fd(fd: OwnedFd, interest: tokio::io::Interest) -> io::Result
 fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ impl Default for Options {
             reserve: 64 << 20,
             keep_outcomes: Duration::from_secs(600),
             max_refusals: 16_384,
-            cache: 32 << 20,
+            cache: 8 << 20,
             recent_events: 2 << 20,
             recent_objects: 8 << 20,
             write_buffer: 16 << 20,
