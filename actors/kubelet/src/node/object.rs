@@ -1,5 +1,6 @@
 //! The Node object: what it says at registration, and its status. Pure.
 
+use cox_objects::quantity::{Format, Quantity};
 use cox_runtime::{Image, RuntimeInfo};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -54,11 +55,13 @@ pub fn status(
     before: Option<&Node>,
     now: Timestamp,
 ) -> Value {
+    // As they are stored: written otherwise, each look would find another status than the one it told.
+    let binary = |bytes: i64| Quantity::new(bytes, Format::Binary).to_string();
     let amounts = json!({
         "cpu": machine.cpus.to_string(),
-        "ephemeral-storage": format!("{}Ki", machine.disk_bytes / 1024),
+        "ephemeral-storage": binary(machine.disk_bytes / 1024 * 1024),
         "hugepages-1Gi": "0", "hugepages-2Mi": "0",
-        "memory": format!("{}Ki", machine.memory_bytes / 1024),
+        "memory": binary(machine.memory_bytes / 1024 * 1024),
         "pods": config.max_pods.to_string(),
     });
     let mut addresses: Vec<Value> =
@@ -131,6 +134,21 @@ mod tests {
             max_pods: 110,
             request_timeout: crate::config::REQUEST_TIMEOUT,
             hollow: None,
+        }
+    }
+
+    #[test]
+    fn amounts_are_told_as_they_are_stored() {
+        let runtime = RuntimeInfo { name: "crun".into(), version: "1.8.1".into() };
+        let machine =
+            Machine { cpus: 32, memory_bytes: 128 << 30, disk_bytes: (1 << 40) + 1024 + 7, ..Machine::default() };
+        let status = status(&config(), &machine, &runtime, &[], &Health::default(), None, Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            (&status["capacity"]["memory"], &status["capacity"]["ephemeral-storage"]),
+            (&json!("128Gi"), &json!("1073741825Ki"))
+        );
+        for amount in status["capacity"].as_object().unwrap().values().filter_map(Value::as_str) {
+            assert_eq!(Quantity::parse(amount).unwrap().to_string(), amount);
         }
     }
 

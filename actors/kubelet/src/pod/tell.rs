@@ -13,7 +13,7 @@ use crate::status::{NodeFacts, difference, status};
 
 /// How long nothing is told of a pod that is being made: a start that takes no longer is one write, as it is with a node whose writes are slower
 /// than its starts.
-const BEGINNING: Duration = Duration::from_millis(200);
+const BEGINNING: Duration = Duration::from_secs(1);
 /// How long the status of one container waits for that of another which is just starting.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long a pod's end is held back while its sandbox and volumes are taken away.
