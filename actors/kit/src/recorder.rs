@@ -110,7 +110,7 @@ fn id_of(of: impl Hash) -> Id {
         of.hash(&mut hasher);
         u128::from(hasher.finish())
     };
-    half(0) << 64 | half(1)
+    (half(0) << 64) | half(1)
 }
 
 struct Series {
