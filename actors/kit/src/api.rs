@@ -17,8 +17,6 @@ use crate::why::Why;
 
 /// How long one request may take before its outcome is asked for again.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The same of a request that is not to be late: half of what a leader may take to renew its Lease.
-const VITAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often an unknown outcome is asked for before the decision is given up (its key is tried again later, from what is then true).
 const SETTLE_TRIES: u32 = 6;
 /// How many requests of one component are on their way at most; more wait.
@@ -56,14 +54,13 @@ pub struct Api {
     notes: Option<Arc<Mutex<Aggregator>>>,
     noted: Arc<Notify>,
     permits: Arc<Semaphore>,
-    timeout: Duration,
 }
 
 impl Api {
     /// An api over a connection.
     pub fn new(bus: Bus, kinds: Arc<Kinds>) -> Self {
         let (noted, permits) = (Arc::default(), Arc::new(Semaphore::new(IN_FLIGHT)));
-        Api { bus, kinds, leads: None, notes: None, noted, permits, timeout: TIMEOUT }
+        Api { bus, kinds, leads: None, notes: None, noted, permits }
     }
 
     /// The same, every write guarded by a Lease; without holding it nothing is written.
@@ -80,11 +77,10 @@ impl Api {
         self
     }
 
-    /// The same for what leading, or being alive, depends on: it waits for none of the component's other requests, and asks sooner for an
-    /// answer that does not come.
+    /// The same for what leading, or being alive, depends on: it waits for none of the component's other requests.
     #[must_use]
     pub fn vital(self) -> Self {
-        Api { permits: Arc::new(Semaphore::new(IN_FLIGHT)), timeout: VITAL_TIMEOUT, ..self }
+        Api { permits: Arc::new(Semaphore::new(IN_FLIGHT)), ..self }
     }
 
     /// The connection.
@@ -214,7 +210,7 @@ impl Api {
                 Err(CallError::SurelyNotDone(why)) => return Err(Status::unavailable(why.to_string())),
                 Err(CallError::PerhapsDone(why)) => {
                     tracing::warn!(id = %request.id, %why, "a write's outcome is unknown and is asked for");
-                    request.deadline = self.deadline();
+                    request.deadline = crate::clock::now_ms() + TIMEOUT.as_millis() as u64;
                 }
             }
         }
@@ -231,7 +227,7 @@ impl Api {
         };
         let mut request = ApiRequest {
             id: RequestId(uuid::Uuid::now_v7().as_u128()),
-            deadline: self.deadline(),
+            deadline: crate::clock::now_ms() + TIMEOUT.as_millis() as u64,
             user: None,
             verb: Verb::Create,
             group: String::new(),
@@ -285,10 +281,6 @@ impl Api {
             Command::Record(_) => return Err(Status::internal("a note is no request")),
         }
         Ok(request)
-    }
-
-    fn deadline(&self) -> u64 {
-        crate::clock::now_ms() + self.timeout.as_millis() as u64
     }
 
     fn address(&self, request: &mut ApiRequest, key: &Key, subresource: &str) -> Result<(), Status> {
