@@ -1,3 +1,5 @@
+//! Writes over lanes: one alone goes at once, those that wait travel together, and each gets its own answer.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
