@@ -112,8 +112,6 @@ pub struct State<F> {
     considered: Arc<Pod>,
     reasons: Reasons,
     uid: String,
-    /// When the worker was started.
-    came: Instant,
     /// The Pod is no longer in the API.
     gone: bool,
     memory: Memory,
@@ -162,7 +160,6 @@ impl<F: Feed> Actor for Worker<F> {
             scope,
             _fault: fault,
             uid,
-            came: Instant::now(),
             considered: pod.clone(),
             reasons: Reasons::default(),
             pod,

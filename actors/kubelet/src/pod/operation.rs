@@ -63,7 +63,7 @@ impl Operation {
     }
 
     /// Whether it makes something: what is being made would come after what is taken away.
-    pub(super) fn makes(&self) -> bool {
+    fn makes(&self) -> bool {
         matches!(self, Operation::Sandbox | Operation::Volumes | Operation::Start(_))
     }
 

@@ -11,9 +11,6 @@ use super::operation::{Finished, Operation};
 use crate::model::ContainerView;
 use crate::status::{NodeFacts, difference, status};
 
-/// How long nothing is told of a pod that is being made: a start that takes no longer is one write, as it is with a node whose writes are slower
-/// than its starts.
-const BEGINNING: Duration = Duration::from_secs(1);
 /// How long the status of one container waits for that of another which is just starting.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long a pod's end is held back while its sandbox and volumes are taken away.
@@ -42,9 +39,6 @@ impl<F: Feed> State<F> {
         {
             return Some(REFUSED.saturating_sub(at.elapsed()));
         }
-        if let Some(rest) = self.beginning() {
-            return Some(rest);
-        }
         let node = NodeFacts { host_ips: self.context.config.node_ips.clone() };
         let wanted = status(&self.known(), &node, cox_kit::clock::now());
         let told = self.context.feed.get(&self.key()).and_then(|object| object.parse::<Told>().ok());
@@ -57,14 +51,6 @@ impl<F: Feed> State<F> {
         }
         self.launch_tell(patch);
         None
-    }
-
-    /// For how long the first status is held back while what runs the pod is just being made.
-    fn beginning(&self) -> Option<Duration> {
-        let is_told = self.pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
-        let is_made = self.under_way.keys().any(Operation::makes) && self.memory.waiting.is_empty();
-        let is_beginning = !is_told && is_made && !self.known().is_ending();
-        BEGINNING.checked_sub(self.came.elapsed()).filter(|rest| is_beginning && !rest.is_zero())
     }
 
     /// For how long a first status of main containers is held back while others of the pod are just starting: they are told of together.
