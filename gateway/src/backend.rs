@@ -14,18 +14,6 @@ pub trait Backend: Send + Sync + 'static {
     /// Sends a write and waits for its answer, until its deadline.
     fn call<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiReply, CallError>>;
 
-    /// Sends writes that have nothing to do with each other, in as few messages as they fit into; the answers come in their order. Without an
-    /// answer nothing is known of any.
-    fn batch<'a>(&'a self, requests: &'a [&'a ApiRequest]) -> BoxFuture<'a, Result<Vec<ApiReply>, CallError>> {
-        Box::pin(async move {
-            let mut replies = Vec::with_capacity(requests.len());
-            for request in requests {
-                replies.push(self.call(request).await?);
-            }
-            Ok(replies)
-        })
-    }
-
     /// The newest committed position, with a read lease if one is wanted and to be had.
     fn head(&self, lease: bool, deadline: Instant) -> BoxFuture<'_, Result<Head, CallError>>;
 
@@ -100,10 +88,6 @@ pub trait Source: Send {
 impl Backend for Bus {
     fn call<'a>(&'a self, request: &'a ApiRequest) -> BoxFuture<'a, Result<ApiReply, CallError>> {
         Box::pin(Bus::call(self, request))
-    }
-
-    fn batch<'a>(&'a self, requests: &'a [&'a ApiRequest]) -> BoxFuture<'a, Result<Vec<ApiReply>, CallError>> {
-        Box::pin(Bus::batch(self, requests))
     }
 
     fn head(&self, lease: bool, deadline: Instant) -> BoxFuture<'_, Result<Head, CallError>> {

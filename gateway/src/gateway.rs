@@ -22,7 +22,6 @@ use crate::health::Readiness;
 use crate::limits::Bodies;
 use crate::metrics::Metrics;
 use crate::tasks::Tasks;
-use crate::write::Lanes;
 
 /// How long a read waits for the mirror, and a write in all.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,9 +30,7 @@ pub const FUTURE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The state of a gateway, shared by all requests.
 pub struct Gateway {
-    /// The way of writes.
-    pub lanes: Lanes,
-    /// What writes and questions go to.
+    /// Where writes go.
     pub backend: Arc<dyn Backend>,
     /// Where reads come from.
     pub mirror: Mirror,

@@ -26,7 +26,6 @@ use crate::metrics::Metrics;
 use crate::pki::{Pki, PkiError};
 use crate::server;
 use crate::tasks::Tasks;
-use crate::write::Lanes;
 
 /// How long conversations may take to end at shutdown.
 const GOODBYES: Duration = Duration::from_secs(5);
@@ -112,7 +111,6 @@ pub async fn start(deps: Deps) -> Result<Serving, StartError> {
         connections,
         tasks: tasks.clone(),
         closing: closing.clone(),
-        lanes: Lanes::new(backend.clone(), tasks.clone()),
         backend,
         mirror,
         kinds,

@@ -33,7 +33,7 @@ use crate::shape::{self, Include, View};
 use frame::Frames;
 
 /// How long a busy watch rests for each change of its last turn, and at most: a client does not notice the latter.
-const REST: Duration = Duration::from_micros(500);
+const REST: Duration = Duration::from_millis(1);
 const LONGEST_REST: Duration = Duration::from_millis(3);
 /// A watch without a timeout of its own ends after a random time from this to twice this, as Kubernetes has it.
 const LONGEST_MIN: u64 = 1800;
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_watch_that_keeps_up_does_not_rest_and_none_rests_long() {
         assert_eq!(rest(1), Duration::ZERO);
-        assert_eq!(rest(4), Duration::from_millis(2));
+        assert_eq!(rest(2), Duration::from_millis(2));
         assert_eq!(rest(500), LONGEST_REST);
         assert_eq!(rest(usize::MAX), LONGEST_REST);
     }

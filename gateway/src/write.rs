@@ -6,9 +6,7 @@
 //! A write is answered as soon as it is durable, without waiting for the own mirror: reads that must see it pass the fence, which is told.
 
 mod body;
-mod lanes;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +25,6 @@ use crate::request::Request;
 use crate::route::{Action, Target};
 use crate::shape::{self, Include};
 use body::Body;
-pub(crate) use lanes::Lanes;
 
 /// How long one attempt waits before the outcome is asked for with the same id.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -159,16 +156,14 @@ fn delete_options(query: &Query) -> Result<Option<Bytes>, Status> {
 }
 
 /// Sends a request until its outcome is known or the client's patience ends.
-async fn settle(gateway: &Gateway, call: ApiRequest) -> Result<ApiReply, Status> {
+async fn settle(gateway: &Gateway, mut call: ApiRequest) -> Result<ApiReply, Status> {
     let end = Instant::now() + PATIENCE;
-    let mut call = Arc::new(call);
     // Whether an attempt was perhaps carried out. Only an answer that knows of it settles that: one that this attempt was surely not does not.
     let mut in_doubt = false;
     loop {
         let left = end.saturating_duration_since(Instant::now()).min(ATTEMPT);
-        let deadline = now_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
-        Arc::make_mut(&mut call).deadline = deadline;
-        let why = match gateway.lanes.call(&call).await {
+        call.deadline = now_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+        let why = match gateway.backend.call(&call).await {
             Ok(reply) if in_doubt && matches!(reply.code, 429 | 503) => format!("attempt refused with {}", reply.code),
             Ok(reply) => {
                 gateway.fence.told(reply.seen.max(reply.revision));
