@@ -79,13 +79,12 @@ fn is_vital(from: &Identity, request: &ApiRequest) -> bool {
     }
     // Who may not speak for a user is told so in its turn.
     let Ok(user) = identify::user(from, request) else { return false };
-    let member = |group: &str| user.groups.iter().any(|own| own == group);
-    member("system:nodes") || (lease && request.namespace == "kube-system" && is_component(&user))
+    user.is_in("system:nodes") || (lease && request.namespace == "kube-system" && is_component(&user))
 }
 
 fn is_component(user: &User) -> bool {
     matches!(user.name.as_str(), "system:kube-controller-manager" | "system:kube-scheduler")
-        || user.groups.iter().any(|group| group == "system:serviceaccounts:kube-system")
+        || user.is_in("system:serviceaccounts:kube-system")
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub(crate) struct Indexes {
     /// What is not durable yet of the objects that readers find in memory.
     staged: Vec<(Key, Option<Object>)>,
     /// The Leases that guards named, each as it was read at a revision.
-    leases: HashMap<Key, (Revision, Held)>,
+    leases: HashMap<Key, (Revision, LeaseHeld)>,
     measured: Option<Batches>,
 }
 
@@ -116,40 +116,24 @@ impl Indexes {
     }
 }
 
-/// Who holds a Lease.
-#[derive(PartialEq, Eq)]
-struct Held {
-    uid: String,
-    holder: String,
-    transitions: i64,
-}
-
-impl Held {
-    fn read(lease: &Object) -> Self {
-        let lease = lease.value();
-        let string = |at| text(&lease, at).to_owned();
-        let transitions = int(&lease, "/spec/leaseTransitions").unwrap_or(0);
-        Held { uid: string("/metadata/uid"), holder: string("/spec/holderIdentity"), transitions }
-    }
+/// What a guard would say of a Lease as it is.
+fn held(key: &Key, lease: &Object) -> LeaseHeld {
+    let lease = lease.value();
+    let string = |at| text(&lease, at).to_owned();
+    let transitions = int(&lease, "/spec/leaseTransitions").unwrap_or(0);
+    LeaseHeld { key: key.clone(), uid: string("/metadata/uid"), holder: string("/spec/holderIdentity"), transitions }
 }
 
 impl Indexes {
     /// Whether a Lease is still held as a guard says. It is read once a version: each command of a leader has this guard.
     fn lease(&mut self, guard: &LeaseHeld, staged: &dyn Staged) -> Result<(), Refusal> {
         let holds = staged.get(&guard.key).is_some_and(|lease| {
-            let known = self.leases.get(&guard.key).filter(|(revision, _)| *revision == lease.revision());
-            let holds = |held: &Held| {
-                held.uid == guard.uid && held.holder == guard.holder && held.transitions == guard.transitions
-            };
-            match known {
-                Some((_, held)) => holds(held),
-                None => {
-                    let held = Held::read(&lease);
-                    let holds = holds(&held);
-                    self.leases.insert(guard.key.clone(), (lease.revision(), held));
-                    holds
-                }
+            let revision = lease.revision();
+            let known = self.leases.get(&guard.key).is_some_and(|(of, _)| *of == revision);
+            if !known {
+                self.leases.insert(guard.key.clone(), (revision, held(&guard.key, &lease)));
             }
+            self.leases.get(&guard.key).is_some_and(|(_, held)| held == guard)
         });
         if holds {
             return Ok(());

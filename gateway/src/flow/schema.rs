@@ -67,7 +67,7 @@ const fn schema(name: &'static str, level: usize, matches: fn(&User, &Info) -> b
 
 /// The schemas, the one that is asked first before the others.
 pub const SCHEMAS: [Schema; 13] = [
-    schema("exempt", EXEMPT, |user, _| in_group(user, MASTERS)),
+    schema("exempt", EXEMPT, |user, _| user.is_in(MASTERS)),
     Schema { free: true, ..schema("probes", EXEMPT, |_, info| is_probe(info)) },
     schema("system-leader-election", LEADER_ELECTION, |user, info| {
         is_component(user) && leads(info) && info.namespace == "kube-system"
@@ -79,22 +79,22 @@ pub const SCHEMAS: [Schema; 13] = [
         ) && writes(info)
             && of(info, "", "endpoints")
     }),
-    schema("workload-leader-election", LEADER_ELECTION, |user, info| in_group(user, KUBE_SYSTEM) && leads(info)),
+    schema("workload-leader-election", LEADER_ELECTION, |user, info| user.is_in(KUBE_SYSTEM) && leads(info)),
     schema("system-node-high", NODE_HIGH, |user, info| {
-        in_group(user, NODES)
+        user.is_in(NODES)
             && (of(info, "coordination.k8s.io", "leases")
                 || (info.resource_request
                     && info.group.is_empty()
                     && info.resource == "nodes"
                     && matches!(info.subresource.as_str(), "" | "status")))
     }),
-    schema("system-nodes", SYSTEM, |user, _| in_group(user, NODES)),
+    schema("system-nodes", SYSTEM, |user, _| user.is_in(NODES)),
     schema("kube-controller-manager", WORKLOAD_HIGH, |user, _| user.name == "system:kube-controller-manager"),
     schema("kube-scheduler", WORKLOAD_HIGH, |user, _| user.name == "system:kube-scheduler"),
-    schema("kube-system-service-accounts", WORKLOAD_HIGH, |user, _| in_group(user, KUBE_SYSTEM)),
-    schema("service-accounts", WORKLOAD_LOW, |user, _| in_group(user, "system:serviceaccounts")),
+    schema("kube-system-service-accounts", WORKLOAD_HIGH, |user, _| user.is_in(KUBE_SYSTEM)),
+    schema("service-accounts", WORKLOAD_LOW, |user, _| user.is_in("system:serviceaccounts")),
     schema("global-default", GLOBAL_DEFAULT, |user, _| {
-        in_group(user, "system:authenticated") || in_group(user, "system:unauthenticated")
+        user.is_in("system:authenticated") || user.is_in("system:unauthenticated")
     }),
     schema("catch-all", CATCH_ALL, |_, _| true),
 ];
@@ -111,10 +111,6 @@ pub fn classify(user: &User, info: &Info) -> usize {
 /// see why all is slow gets it.
 pub fn is_conversation(info: &Info) -> bool {
     matches!(info.subresource.as_str(), "attach" | "exec" | "log" | "portforward" | "proxy")
-}
-
-fn in_group(user: &User, group: &str) -> bool {
-    user.groups.iter().any(|own| own == group)
 }
 
 fn is_component(user: &User) -> bool {

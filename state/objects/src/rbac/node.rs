@@ -25,7 +25,7 @@ pub fn authorize_node(
     selected: &str,
 ) -> Option<Decision> {
     let node = request.user.name.strip_prefix(PREFIX).filter(|name| !name.is_empty())?;
-    if !request.user.groups.iter().any(|group| group == GROUP) {
+    if !request.user.is_in(GROUP) {
         return None;
     }
     let verdict = match request.target {
