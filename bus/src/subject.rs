@@ -308,6 +308,7 @@ impl Subjects {
             ("node", _) => asker == Identity::Gateway.token(),
             ("ctl", "ready") => [Identity::Ops, Identity::Gateway].iter().any(|may| may.token() == asker),
             ("ctl", _) => asker == Identity::Ops.token(),
+            ("lease", _) => asker == Identity::Apiserver.token(),
             _ => false,
         };
         asked && self.is_answer_of(answerer, reply)

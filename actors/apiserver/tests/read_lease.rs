@@ -63,6 +63,34 @@ async fn a_component_is_answered_once_the_holders_mirror_has_its_write() {
     cluster.stop().await;
 }
 
+/// What it says is heard: it goes on without asking, and components that write wait for no lease to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prompt_holder_keeps_its_lease() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Core::start(dir.path(), &[]).await;
+    let gateway = cluster.gateway.clone();
+    let mut questions = gateway.listen(gateway.subjects().lease(gateway.connection()), None).await.unwrap();
+    let answering = tokio::spawn(async move {
+        while let Some(asked) = questions.next().await {
+            let Reached { revision } = asked.json().unwrap();
+            asked.answer_json(&Reached { revision }).await.unwrap();
+        }
+    });
+    let ops = cluster.connect(Identity::Ops).await;
+    // A machine that is slow for a moment makes it late; one that is never heard is doubted each time.
+    let end = Instant::now() + LONG;
+    for attempt in 0.. {
+        assert!(Instant::now() < end, "it is doubted though it answers");
+        leased(&gateway).await;
+        assert_eq!(ops.call(&by_itself(config_map(&format!("c{attempt}")))).await.unwrap().code, 201);
+        if lease(&gateway).await {
+            break;
+        }
+    }
+    answering.abort();
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_holder_itself_is_answered_at_once() {
     let dir = tempfile::tempdir().unwrap();

@@ -75,6 +75,9 @@ fn answers_go_to_who_asked_only() {
     assert!(!s.may_answer(&scheduler, &tree, &to(&Identity::Gateway, &scheduler)));
     let shop = Identity::Integrator("shop".to_owned());
     assert!(s.may_answer(&apiserver, &s.integrator(&shop, "read"), &to(&shop, &apiserver)));
+    let lease = s.lease("c1");
+    assert!(s.may_answer(&Identity::Gateway, &lease, &to(&apiserver, &Identity::Gateway)));
+    assert!(!s.may_answer(&Identity::Gateway, &lease, &to(&scheduler, &Identity::Gateway)));
 }
 
 #[test]

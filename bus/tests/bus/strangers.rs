@@ -74,6 +74,8 @@ fn acts() -> Vec<(Act, Vec<Role>)> {
         publish(format!("cox.test.events.{event}"), &[Apiserver]);
     }
     publish("cox.test.head".into(), &[Apiserver]);
+    // So is the question of how far a gateway's mirror is: whoever could ask, or answer, would have reads that are too old.
+    publish("cox.test.lease.gateway.c1".into(), &[Apiserver]);
     // Everyone asks and answers under its own name only; outside programs and those that only read do not write.
     for (name, role) in ALL {
         let only = |may: &[Role]| if may.contains(&role) { vec![role] } else { vec![] };
@@ -89,7 +91,7 @@ fn acts() -> Vec<(Act, Vec<Role>)> {
         for asker in ["gateway", "apiserver", "node:n1", "integrator:shop"] {
             publish(format!("cox.test.inbox.{asker}.{name}.0123456789ab.r1"), &[role]);
         }
-        for what in ["tree", "metrics", "integrators", "checkpoint", "panic"] {
+        for what in ["tree", "metrics", "integrators", "checkpoint", "retention", "panic"] {
             publish(format!("cox.test.ctl.{name}.{what}"), &[Ops]);
         }
         publish(format!("cox.test.ctl.{name}.ready"), &[Ops, Gateway]);
@@ -161,6 +163,8 @@ fn acts() -> Vec<(Act, Vec<Role>)> {
         subscribe(format!("cox.test.ctl.{name}.>"), if program { &[] } else { std::slice::from_ref(&role) });
         subscribe(format!("cox.test.integrator.{name}.gap"), if program { std::slice::from_ref(&role) } else { &[] });
     }
+    subscribe("cox.test.lease.>".into(), &[]);
+    subscribe("cox.test.lease.gateway.c1".into(), &[Gateway]);
     subscribe("cox.test.node.>".into(), &[]);
     subscribe("cox.test.node.*.feed".into(), &[Feed]);
     subscribe("cox.test.node.*.heartbeat".into(), &[Controllers]);
