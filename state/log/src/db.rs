@@ -358,4 +358,4 @@ fn family_options(cache: &Cache, options: &Options, name: &str) -> rocksdb::Opti
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

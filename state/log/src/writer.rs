@@ -341,3 +341,6 @@ fn add(db: &Db, batch: &mut WriteBatch, event: &Event) -> Result<(), LogError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

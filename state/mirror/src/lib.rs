@@ -21,6 +21,7 @@ pub mod query;
 pub mod state;
 pub mod watch;
 
+mod age;
 mod table;
 #[cfg(test)]
 mod testing;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cox_objects::{Key, Object, Position, Resource, Revision, Source};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::age::Age;
 use crate::position::Waiters;
 use crate::{Changes, Item, Lagging, Limits, ListQuery, Listing, State, Watch, WatchError, WatchQuery};
 
@@ -16,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) state: RwLock<State>,
     waiters: Waiters,
     lag: watch::Sender<Option<Position>>,
+    age: Mutex<Age>,
 }
 
 /// An in-memory projection of the log; clones share it.
@@ -31,6 +33,7 @@ impl Mirror {
             state: RwLock::new(State::new(limits)),
             waiters: Waiters::default(),
             lag: watch::Sender::new(None),
+            age: Mutex::new(Age::new(Instant::now())),
         };
         Mirror { shared: Arc::new(shared) }
     }
@@ -63,7 +66,16 @@ impl Mirror {
 
     /// Notes the announced head.
     pub fn announce(&self, head: Position) {
+        let position = self.position();
+        self.shared.age.lock().announce(head, position, Instant::now());
         self.shared.lag.send_replace(Some(head));
+    }
+
+    /// How old what it shows is at most: the time since the newest announced head that it has. It grows where the apiserver is not heard, too.
+    pub fn age(&self) -> Duration {
+        let position = self.position();
+        let age = *self.shared.age.lock();
+        age.at_most(position, Instant::now())
     }
 
     /// Waits until the mirror has a revision.
