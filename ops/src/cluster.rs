@@ -166,3 +166,22 @@ impl Cluster {
         format!("cox_{}", self.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_writes_is_for_its_owner_only() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("data");
+        // One that was there before, open to all.
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        let cluster = Cluster::open(&dir).unwrap();
+        let pki = cluster.keys(Ipv4Addr::new(10, 96, 0, 1), &[], "host").unwrap();
+        let kubeconfig = cluster.write_kubeconfig(&pki, "https://127.0.0.1:6443").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&dir), mode(&cluster.key_folder()), mode(&kubeconfig)), (0o700, 0o700, 0o600));
+    }
+}

@@ -9,6 +9,10 @@ const LAG: Metric = Metric {
     name: "cox_mirror_lag_revisions",
     help: "Revisions that the apiserver has announced and this mirror has not.",
 };
+const AGE: Metric = Metric {
+    name: "cox_mirror_lag_seconds",
+    help: "How old what this mirror shows is at most, in whole seconds; it grows while the apiserver is not heard.",
+};
 
 /// A registry for this process, which shows its memory.
 pub fn registry() -> Registry {
@@ -19,6 +23,8 @@ pub fn registry() -> Registry {
 
 /// Shows how far the process's mirror is behind.
 pub fn show_mirror(registry: &Registry, mirror: &Mirror) {
+    let aging = mirror.clone();
+    registry.asked(AGE, &[], move || aging.age().as_secs());
     let (mirror, announced) = (mirror.clone(), mirror.announced());
     registry.asked(LAG, &[], move || {
         let head = announced.borrow().map_or(0, |head| head.revision);

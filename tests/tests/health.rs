@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use cox_tests::Cluster;
 use cox_tests::faults::Door;
 use cox_tests::wait::{Look, until_async};
@@ -16,6 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn ask(door: &Door, path: &str) -> (u16, String) {
     let answer = door.ask("GET", path, "", Value::Null).await;
     (answer.code, answer.body.as_str().map_or_else(|| answer.body.to_string(), str::to_owned))
+}
+
+/// How old what the gateway's mirror shows is at most, in seconds, as `/metrics` has it.
+async fn mirror_lag(door: &Door) -> Result<u64> {
+    let (_, metrics) = ask(door, "/metrics").await;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("cox_mirror_lag_seconds "));
+    Ok(line.with_context(|| metrics.clone())?.parse()?)
 }
 
 /// A process that is stopped, until the end of the test at the latest.
@@ -63,6 +70,11 @@ async fn a_bus_that_hangs_is_named() -> Result<()> {
     ensure!(cluster.cox(&["status"]).is_err(), "cox status says so, too");
     let (code, _) = ask(&door, "/api/v1/namespaces/default?resourceVersion=0").await;
     assert_eq!(code, 200, "what the mirror has is read all the same");
+    until_async("the mirror is known to be old", PATIENCE, || async {
+        let lag = mirror_lag(&door).await?;
+        Ok(Look::at(lag >= 2, || format!("{lag} s")))
+    })
+    .await?;
     drop(stopped);
     until_async("all is well again", PATIENCE, || async {
         let (code, said) = ask(&door, "/healthz?verbose").await;
@@ -70,5 +82,9 @@ async fn a_bus_that_hangs_is_named() -> Result<()> {
     })
     .await?;
     ensure!(cluster.cox(&["status"]).is_ok());
-    Ok(())
+    until_async("the mirror is new again", PATIENCE, || async {
+        let lag = mirror_lag(&door).await?;
+        Ok(Look::at(lag == 0, || format!("{lag} s")))
+    })
+    .await
 }

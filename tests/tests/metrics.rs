@@ -41,6 +41,7 @@ const PROMISED: &[(&str, &str)] = &[
     ("cox_log_head_revision", "gauge"),
     ("cox_log_readable_since_timestamp_seconds", "gauge"),
     ("cox_mirror_lag_revisions", "gauge"),
+    ("cox_mirror_lag_seconds", "gauge"),
     ("cox_mirror_revision", "gauge"),
     ("cox_process_resident_memory_bytes", "gauge"),
     ("kubelet_pod_start_duration_seconds", "histogram"),
