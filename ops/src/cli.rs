@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cox_objects::At;
 use ipnet::Ipv4Net;
 
 mod backup;
@@ -18,6 +19,8 @@ pub use bench::{Bench, Operation};
 pub use integrator::{Integrator, IntegratorAction, NewIntegrator};
 pub use past::{Form, Get, History};
 pub use retention::Past;
+
+use crate::since;
 
 /// Coxswain: a container orchestrator that speaks the Kubernetes API. Every change is an event in one log, every component an actor on one bus.
 #[derive(Parser)]
@@ -57,7 +60,7 @@ pub enum Command {
     Backup(Backup),
     /// Read the whole log of a stopped cluster, or of a backup, and check that nothing in it is damaged.
     Verify(Verify),
-    /// Make a cluster from a backup, as it was then or at an earlier revision.
+    /// Make a cluster from a backup, as it was then or at an earlier revision or time.
     Restore(Restore),
     /// Measure a cluster's API: create, get, update, list and watch, in a namespace of its own; and how it places and runs many pods.
     Bench(Bench),
@@ -284,9 +287,10 @@ pub struct Events {
     /// Go on with what happens.
     #[arg(short, long)]
     pub follow: bool,
-    /// Begin after this revision; without it, the last 100 events, or from now on with -f.
-    #[arg(long, value_name = "REV")]
-    pub since: Option<u64>,
+    /// Only what came after: a revision (1234; 0 for all that is kept), a time (2026-01-31T12:00:00Z), or how long ago (90s, 10m, 1h30m,
+    /// 2d); without it, the last 100 events, or from now on with -f.
+    #[arg(long, value_name = "REV|TIME", value_parser = since::parse)]
+    pub since: Option<At>,
     /// Print each event as a line of JSON, the object included.
     #[arg(long)]
     pub json: bool,

@@ -9,7 +9,7 @@ use cox_objects::{Event, Revision};
 use tokio::time::Instant;
 
 use crate::cli::Events;
-use crate::{operator, output};
+use crate::{operator, output, since};
 
 pub mod line;
 
@@ -36,10 +36,7 @@ async fn print(bus: &Bus, options: &Events, out: &Printer) -> Result<()> {
     let following = if options.follow { Some(cox_bus::follow(bus).await?) } else { None };
     let head = bus.head(Instant::now() + PATIENCE).await.context("the apiserver does not answer; see `cox status`")?;
     let from = match options.since {
-        Some(since) if since > head.revision => {
-            bail!("revision {since} is not reached yet; the log is at {}", head.revision)
-        }
-        Some(since) => since + 1,
+        Some(since) => since::first(bus, since, head.revision).await?.unwrap_or(1),
         None if options.follow => head.revision + 1,
         // A new epoch begins with nothing before it.
         None => head.revision.saturating_sub(LAST) + 1,

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cox_bus::replay::{Range, ReadError};
-use cox_bus::{Bus, Skipped, StreamError, now_ms};
-use cox_objects::{Change, Event, Key, Kind, Moment, Object, Position, Resource, Revision, kinds};
+use cox_bus::{Bus, Skipped, StreamError};
+use cox_objects::{Change, Event, Key, Kind, Object, Position, Resource, Revision, kinds};
 use tokio::time::Instant;
 
 use crate::cli::History;
-use crate::{named, operator, output};
+use crate::{named, operator, output, since};
 
 mod diff;
 mod show;
@@ -104,24 +104,20 @@ async fn print(bus: &Bus, options: &History, scope: &Scope) -> Result<()> {
         }
         next = last + 1;
     }
-    if !printed {
-        eprintln!("cox: nothing of that is in the log");
+    match scope {
+        Scope::Object(key) if !printed && options.since.is_none() => bail!("nothing of {key} is in the log"),
+        _ if !printed => eprintln!("cox: nothing of that is in the log"),
+        _ => {}
     }
     Ok(())
 }
 
 /// The first revision to show.
 async fn start(bus: &Bus, options: &History, scope: &Scope, head: Revision) -> Result<Revision> {
-    let since = match options.since.map(|at| at.moment(now_ms())) {
-        Some(Moment::Revision(revision)) if revision > head => {
-            bail!("revision {revision} is not reached yet; the log is at {head}")
-        }
-        Some(Moment::Revision(revision)) => return Ok(revision + 1),
-        Some(Moment::Time(time)) => match cox_bus::position_at(bus, time).await {
-            Ok(position) => return Ok(position.revision + 1),
-            // All that is kept came after that.
-            Err(ReadError::Stream(StreamError::Refused(status))) if status.code == 410 => Some(()),
-            Err(error) => return Err(explain(error)),
+    let since = match options.since {
+        Some(since) => match since::first(bus, since, head).await? {
+            Some(first) => return Ok(first),
+            None => Some(()),
         },
         None => None,
     };

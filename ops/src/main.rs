@@ -26,6 +26,7 @@ mod output;
 mod process;
 mod ready;
 mod restore;
+mod since;
 mod site;
 mod start;
 mod status;

@@ -30,6 +30,15 @@ pub fn line(text: &str) -> Result<()> {
     print(&format!("{text}\n"))
 }
 
+/// A number of bytes as people read it.
+pub fn bytes(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => format!("{:.1} {unit}", bytes as f64 / f64::from(1u32 << shift)),
+        None => format!("{bytes} B"),
+    }
+}
+
 /// Whether what goes to this output is to be coloured: a person looks at it, whose terminal can, and who does not say no (no-color.org).
 pub fn colours(output: &impl IsTerminal) -> bool {
     let set = |name: &str| std::env::var_os(name).unwrap_or_default();

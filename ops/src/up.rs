@@ -38,7 +38,13 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
         bail!("hollow nodes share a credential that only a nats-server of cox's own knows; leave out --nats-url");
     }
     let cluster = Cluster::open(data_dir)?;
-    let listen = if parts.contains(&Part::Gateway) { address::free(options.listen)? } else { options.listen };
+    let listen = if parts.contains(&Part::Gateway) {
+        // Of a cluster that runs already the process says more than the port.
+        address::free(options.listen)
+            .or_else(|taken| Err(cox_log::is_free(&cluster.dir).err().map_or(taken, Into::into)))?
+    } else {
+        options.listen
+    };
     let site = Site::new(cluster, &machine.place, listen)?;
     let cluster = &site.cluster;
     if on_node && let Some((interface, taken)) = address::overlapping(site.network.pods, &cluster.bridge()) {

@@ -45,8 +45,8 @@ pub fn summary(report: &Report) -> String {
     let Report { epoch, oldest, head, dense_from, events, transactions, objects, outcomes, bytes } = report;
     let oldest = oldest.map_or_else(|| "no events".to_owned(), |oldest| format!("events from revision {oldest}"));
     format!(
-        "sound at revision {head} of epoch {epoch}: {objects} objects, {events} events in {transactions} transactions ({} MiB), \
+        "sound at revision {head} of epoch {epoch}: {objects} objects, {events} events in {transactions} transactions ({}), \
          {outcomes} outcomes; {oldest}, without a gap from {dense_from}",
-        bytes >> 20
+        output::bytes(*bytes)
     )
 }

@@ -32,6 +32,11 @@ impl Backoff {
         backoff.delay.checked_sub(passed).filter(|rest| !rest.is_zero())
     }
 
+    /// Whether the next failure begins anew.
+    pub fn is_forgotten(&self, now: Timestamp) -> bool {
+        now.duration_since(self.since) > FORGET
+    }
+
     /// The backoff after another try at `now` of what failed at `failed`: the first try after the first failure is immediate, and sets the
     /// base for the next.
     pub fn next(backoff: Option<&Backoff>, failed: Timestamp, now: Timestamp) -> Backoff {

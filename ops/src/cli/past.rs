@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use cox_objects::At;
 
 use super::DATA_DIR;
+use crate::since;
 
 /// Options of `cox get`.
 #[derive(Args)]
@@ -57,8 +58,8 @@ pub struct History {
     /// In all namespaces.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub all_namespaces: bool,
-    /// Only what came after: a revision (1234), a time (2026-01-31T12:00:00Z), or how long ago (90s, 10m, 1h30m, 2d).
-    #[arg(long, value_name = "REV|TIME")]
+    /// Only what came after: a revision (1234; 0 for all that is kept), a time (2026-01-31T12:00:00Z), or how long ago (90s, 10m, 1h30m, 2d).
+    #[arg(long, value_name = "REV|TIME", value_parser = since::parse)]
     pub since: Option<At>,
     /// Show what each change changed, field by field.
     #[arg(long)]

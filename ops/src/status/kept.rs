@@ -3,6 +3,8 @@
 use cox_apiserver::compaction::Keeps;
 use cox_objects::at::time_text;
 
+use crate::output::bytes;
+
 /// How much it takes, how far back it can be read, and what is set.
 pub(super) fn text(log: &Keeps) -> String {
     let mut parts = vec![bytes(log.disk)];
@@ -20,12 +22,4 @@ pub(super) fn text(log: &Keeps) -> String {
     parts.extend(log.floors.iter().map(|(resource, floor)| format!(", {resource} from {floor}")));
     parts.push(format!("; no event missing from {}; keeps {}", log.dense_from, log.keep.join(", ")));
     parts.concat()
-}
-
-fn bytes(bytes: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    match units.into_iter().find(|(shift, _)| bytes >> shift > 0) {
-        Some((shift, unit)) => format!("{:.1} {unit}", bytes as f64 / f64::from(1u32 << shift)),
-        None => format!("{bytes} B"),
-    }
 }

@@ -27,6 +27,12 @@ pub enum OpenError {
         /// The newest one that this program knows.
         known: u32,
     },
+    /// There is no log.
+    #[error("there is no log in {dir}: give the folder of a cluster or of a backup", dir = .dir.display())]
+    Absent {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// It is damaged beyond a torn tail.
     #[error("the log in {dir} is damaged ({detail}): restore it from a backup, or move the directory away to start an empty cluster", dir = .dir.display())]
     Damaged {

@@ -37,6 +37,7 @@ pub use error::{CommitError, LogError, OpenError};
 pub use floors::{ByResource, Floors};
 pub use guard::{Arbiter, Guard, LeaseHeld, Refusal, Staged};
 pub use handle::{LEAP, Log};
+pub use lock::is_free;
 pub use options::Options;
 pub use outcome::Outcome;
 pub use past::Past;

@@ -14,6 +14,14 @@ pub(crate) struct Held {
     _file: Flock<File>,
 }
 
+/// Whether a process has the log of a data directory now.
+///
+/// # Errors
+/// Which one, or that it cannot be known.
+pub fn is_free(dir: &Path) -> Result<(), OpenError> {
+    share(dir).map(drop)
+}
+
 /// Keeps others from taking the lock of a data directory while it is read, without writing anything; a backup has none.
 pub(crate) fn share(dir: &Path) -> Result<Option<Held>, OpenError> {
     let io = |source| OpenError::Io { dir: dir.to_owned(), source };

@@ -39,6 +39,9 @@ pub(crate) fn make(dir: &Path) -> Result<(), OpenError> {
 pub(crate) fn open_to_read(dir: &Path, options: &Options) -> Result<Db, OpenError> {
     let damaged = |detail: String| OpenError::Damaged { dir: dir.to_owned(), detail };
     let folder = folder(dir);
+    if !folder.exists() {
+        return Err(OpenError::Absent { dir: dir.to_owned() });
+    }
     if !folder.join("CURRENT").exists() {
         return Err(damaged("log/CURRENT is missing".to_owned()));
     }

@@ -1,11 +1,12 @@
 //! The image of a container: there already, pulled, or why not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use base64::Engine;
 use cox_kit::{Feed, Why};
 use cox_runtime::{Image, ImageError, RegistryAuth};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Pod, Secret};
 use serde_json::Value;
 use tracing::{Instrument, info_span};
@@ -15,6 +16,13 @@ use crate::backoff::Backoff;
 use crate::model::Waiting;
 use crate::node::Context;
 use crate::spec::names::Member;
+
+/// Why a container waits whose image was just not to be had.
+const FAILED: &str = "ErrImagePull";
+/// Why it waits from then on, until the next try.
+const BACK_OFF: &str = "ImagePullBackOff";
+/// How often it is looked, between two pulls, whether an image has come otherwise.
+const LOOK: SignedDuration = SignedDuration::from_secs(10);
 
 /// `image` and `imageID` of an image in a status: its name in the store (the one asked for, if it has several), and `repo@digest` of a
 /// pulled one, else its own id.
@@ -116,14 +124,18 @@ async fn pull<F: Feed>(
     before: Option<&Waiting>,
     tell: &(impl Fn(bool, &str, String) + Sync),
 ) -> Result<Image, Failure> {
-    // The first failure is shown as itself for a moment, then as a wait.
-    if let Some(waiting) = before.filter(|w| w.reason == "ErrImagePull") {
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    let rest = context.pulls.rest(uid, reference, cox_kit::clock::now());
+    if let (Some(waiting), Some(again)) = (before, look_again(before, rest)) {
+        if waiting.reason == BACK_OFF {
+            return Err(Failure::new(BACK_OFF, waiting.message.clone(), again));
+        }
+        // The first failure is shown as itself for a moment, then as a wait.
         let text = format!("Back-off pulling image {reference:?}");
         tell(false, "BackOff", text.clone());
-        tell(true, "Failed", "Error: ImagePullBackOff".to_owned());
-        let message = format!("{text}: ErrImagePull: {}", waiting.message);
-        let delay = context.pulls.delay(reference);
-        return Err(Failure::new("ImagePullBackOff", message, delay));
+        tell(true, "Failed", format!("Error: {BACK_OFF}"));
+        let message = format!("{text}: {FAILED}: {}", waiting.message);
+        return Err(Failure::new(BACK_OFF, message, again));
     }
     tell(false, "Pulling", format!("Pulling image {reference:?}"));
     let started = std::time::Instant::now();
@@ -138,7 +150,7 @@ async fn pull<F: Feed>(
     }
     match result {
         Ok(image) => {
-            context.pulls.succeeded(reference);
+            context.pulls.succeeded(uid, reference);
             let ms = started.elapsed().as_millis();
             let took = if ms < 1000 { format!("{ms}ms") } else { format!("{:.3}s", started.elapsed().as_secs_f64()) };
             let text = format!(
@@ -151,11 +163,17 @@ async fn pull<F: Feed>(
         Err(error) => {
             let text = worded(&error);
             tell(true, "Failed", format!("Failed to pull image {reference:?}: {text}"));
-            tell(true, "Failed", "Error: ErrImagePull".to_owned());
-            context.pulls.failed(reference);
-            Err(Failure::new("ErrImagePull", text, IMAGE_RETRY))
+            tell(true, "Failed", format!("Error: {FAILED}"));
+            context.pulls.failed(uid, reference, cox_kit::clock::now());
+            Err(Failure::new(FAILED, text, IMAGE_RETRY))
         }
     }
+}
+
+/// When it is looked again for an image that is not to be pulled now; none if it is.
+fn look_again(before: Option<&Waiting>, rest: SignedDuration) -> Option<SignedDuration> {
+    let reason = before?.reason.as_str();
+    (reason == FAILED || (reason == BACK_OFF && !rest.is_zero())).then(|| rest.min(LOOK))
 }
 
 /// The error as CRI runtimes word it, which is what people search for.
@@ -208,29 +226,31 @@ fn basic(entry: &Value) -> Option<RegistryAuth> {
     Some(RegistryAuth::Basic { username: username.to_owned(), password: password.to_owned() })
 }
 
-/// Backoffs of images that could not be pulled, for the whole node.
+/// Backoffs of images that could not be pulled, by pod: that one pod has tried does not make another wait longer.
 #[derive(Default)]
 pub struct Pulls {
-    backoffs: parking_lot::Mutex<std::collections::HashMap<String, Backoff>>,
+    backoffs: parking_lot::Mutex<HashMap<(String, String), Backoff>>,
 }
 
 impl Pulls {
-    fn failed(&self, reference: &str) {
+    fn failed(&self, pod: &str, reference: &str, now: Timestamp) {
         let mut backoffs = self.backoffs.lock();
-        let now = cox_kit::clock::now();
-        let next = Backoff::next(backoffs.get(reference), now, now);
-        backoffs.insert(reference.to_owned(), next);
+        // Those of pods that are gone, too.
+        backoffs.retain(|_, backoff| !backoff.is_forgotten(now));
+        let key = (pod.to_owned(), reference.to_owned());
+        let next = Backoff::next(backoffs.get(&key), now, now);
+        backoffs.insert(key, next);
     }
 
-    fn succeeded(&self, reference: &str) {
-        self.backoffs.lock().remove(reference);
+    fn succeeded(&self, pod: &str, reference: &str) {
+        self.backoffs.lock().remove(&(pod.to_owned(), reference.to_owned()));
     }
 
-    fn delay(&self, reference: &str) -> jiff::SignedDuration {
-        let kept = self.backoffs.lock().get(reference).copied();
-        let now = cox_kit::clock::now();
+    /// How long the next try is still to wait.
+    fn rest(&self, pod: &str, reference: &str, now: Timestamp) -> SignedDuration {
+        let kept = self.backoffs.lock().get(&(pod.to_owned(), reference.to_owned())).copied();
         let rest = kept.and_then(|b| Backoff::remaining(Some(&b), b.since, now)).unwrap_or_default();
-        jiff::SignedDuration::try_from(rest).unwrap_or_default()
+        SignedDuration::try_from(rest).unwrap_or_default()
     }
 }
 
@@ -252,5 +272,34 @@ mod tests {
         assert_eq!(from_secret(&secret, &registry_of("localhost:5000/x:1")), [basic("a", "b:c")]);
         assert_eq!(from_secret(&secret, &registry_of("library/busybox")), [basic("u", "p")]);
         assert_eq!(from_secret(&secret, &registry_of("ghcr.io/x")), []);
+    }
+
+    #[test]
+    fn an_image_that_comes_otherwise_is_seen_before_the_next_pull() {
+        let again = |reason: &str, rest: i64| {
+            let waiting = Waiting { reason: reason.to_owned(), message: String::new() };
+            look_again(Some(&waiting), SignedDuration::from_secs(rest)).map(|again| again.as_secs())
+        };
+        assert_eq!((again(FAILED, 300), again(FAILED, 4), again(FAILED, 0)), (Some(10), Some(4), Some(0)));
+        assert_eq!((again(BACK_OFF, 300), again(BACK_OFF, 4), again(BACK_OFF, 0)), (Some(10), Some(4), None));
+        assert_eq!((again("ContainerCreating", 300), look_again(None, SignedDuration::ZERO)), (None, None));
+    }
+
+    #[test]
+    fn each_pod_waits_for_its_own_failures() {
+        let pulls = Pulls::default();
+        let at = |seconds: i64| Timestamp::from_second(1_700_000_000 + seconds).unwrap();
+        let rest = |pod: &str, now: i64| pulls.rest(pod, "i", at(now)).as_secs();
+        for pod in ["a", "b", "c"] {
+            pulls.failed(pod, "i", at(0));
+        }
+        assert_eq!((rest("a", 0), rest("c", 4), rest("c", 10), rest("d", 0)), (10, 6, 0, 0));
+        pulls.failed("a", "i", at(10));
+        assert_eq!((rest("a", 10), rest("b", 9)), (20, 1));
+        pulls.succeeded("b", "i");
+        assert_eq!(rest("b", 9), 0);
+        // What is forgotten is not kept either.
+        pulls.failed("d", "i", at(700));
+        assert_eq!(pulls.backoffs.lock().len(), 1);
     }
 }
