@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 mod port;
 
@@ -53,7 +53,7 @@ struct Container {
     spec: ContainerSpec,
     image_id: String,
     created_at: i64,
-    state: watch::Sender<ContainerState>,
+    state: ContainerState,
 }
 
 impl Container {
@@ -66,7 +66,7 @@ impl Container {
             labels: self.spec.labels.clone(),
             image_id: self.image_id.clone(),
             created_at: self.created_at,
-            state: self.state.borrow().clone(),
+            state: self.state.clone(),
         }
     }
 
@@ -169,19 +169,13 @@ impl Hollow {
         signal: Option<i32>,
         reason: ExitReason,
     ) -> Result<(), ContainerError> {
-        let world = self.world.lock();
-        let container = world.containers.get(id).ok_or_else(|| ContainerError::NotFound(id.clone()))?;
-        let ContainerState::Running { started_at, .. } = *container.state.borrow() else {
+        let mut world = self.world.lock();
+        let container = world.containers.get_mut(id).ok_or_else(|| ContainerError::NotFound(id.clone()))?;
+        let ContainerState::Running { started_at, .. } = container.state else {
             return Err(ContainerError::NotRunning(id.clone()));
         };
-        container.state.send_replace(ContainerState::Exited {
-            exit_code,
-            signal,
-            reason,
-            message: String::new(),
-            started_at,
-            finished_at: clock::now(),
-        });
+        let (message, finished_at) = (String::new(), clock::now());
+        container.state = ContainerState::Exited { exit_code, signal, reason, message, started_at, finished_at };
         let sandbox = container.spec.sandbox.clone();
         // Nobody need listen.
         let _ = self.events.send(Event::Exited { sandbox, container: id.clone(), exit_code });
@@ -234,37 +228,37 @@ impl Hollow {
             None if world.any_image => spec.image.clone(),
             None => return Err(ContainerError::NoImage(spec.image)),
         };
-        let state = watch::channel(ContainerState::Created).0;
-        world.containers.insert(id.clone(), Container { spec, image_id, created_at: clock::now(), state });
+        let container = Container { spec, image_id, created_at: clock::now(), state: ContainerState::Created };
+        world.containers.insert(id.clone(), container);
         Ok(id)
     }
 
     fn start_container(&self, id: &ContainerId) -> Result<(), ContainerError> {
-        let world = self.world.lock();
-        let container = world.containers.get(id).ok_or_else(|| ContainerError::NotFound(id.clone()))?;
-        let state = container.state.borrow().clone();
-        match state {
+        let mut world = self.world.lock();
+        let World { containers, start_errors, .. } = &mut *world;
+        let container = containers.get_mut(id).ok_or_else(|| ContainerError::NotFound(id.clone()))?;
+        match &container.state {
             ContainerState::Running { .. } => return Ok(()),
             ContainerState::Exited { reason: ExitReason::StartError, message, .. } => {
-                return Err(ContainerError::Start { reason: message });
+                return Err(ContainerError::Start { reason: message.clone() });
             }
             ContainerState::Exited { .. } => return Err(ContainerError::NotRunning(id.clone())),
             ContainerState::Created => {}
         }
         let sandbox = container.spec.sandbox.clone();
-        if let Some(reason) = world.start_errors.get(&container.spec.command) {
-            container.state.send_replace(ContainerState::Exited {
+        if let Some(reason) = start_errors.get(&container.spec.command) {
+            container.state = ContainerState::Exited {
                 exit_code: 128,
                 signal: None,
                 reason: ExitReason::StartError,
                 message: reason.clone(),
                 started_at: 0,
                 finished_at: clock::now(),
-            });
+            };
             let _ = self.events.send(Event::Exited { sandbox, container: id.clone(), exit_code: 128 });
             return Err(ContainerError::Start { reason: reason.clone() });
         }
-        container.state.send_replace(ContainerState::Running { pid: 0, started_at: clock::now() });
+        container.state = ContainerState::Running { pid: 0, started_at: clock::now() };
         let _ = self.events.send(Event::Started { sandbox, container: id.clone() });
         Ok(())
     }
@@ -278,10 +272,38 @@ impl Hollow {
     fn running(&self, id: &ContainerId) -> Result<(ContainerSpec, ExecHandler), ContainerError> {
         let world = self.world.lock();
         let container = world.containers.get(id).ok_or_else(|| ContainerError::NotFound(id.clone()))?;
-        if !matches!(*container.state.borrow(), ContainerState::Running { .. }) {
+        if !matches!(container.state, ContainerState::Running { .. }) {
             return Err(ContainerError::NotRunning(id.clone()));
         }
         Ok((container.spec.clone(), Arc::clone(&world.exec)))
+    }
+
+    /// The exit code of a container, if it has ended.
+    fn exit_code(&self, id: &ContainerId) -> Option<i32> {
+        match self.world.lock().containers.get(id)?.state {
+            ContainerState::Exited { exit_code, .. } => Some(exit_code),
+            ContainerState::Created | ContainerState::Running { .. } => None,
+        }
+    }
+
+    /// Waits until a container has ended; `events` are those from before it was seen to run.
+    async fn until_ended(self, id: ContainerId, mut events: broadcast::Receiver<Event>) -> ExecOutcome {
+        loop {
+            if let Some(code) = self.exit_code(&id) {
+                return ExecOutcome::Exited(code);
+            }
+            match events.recv().await {
+                // It may be gone already.
+                Ok(Event::Exited { container, exit_code, .. }) if container == id => {
+                    return ExecOutcome::Exited(exit_code);
+                }
+                Err(broadcast::error::RecvError::Closed) => return ExecOutcome::Detached,
+                Err(broadcast::error::RecvError::Lagged(_)) if !self.world.lock().containers.contains_key(&id) => {
+                    return ExecOutcome::Detached;
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
     }
 
     fn ready_sandbox(&self, id: &SandboxId) -> Result<(), SandboxError> {

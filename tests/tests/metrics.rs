@@ -30,6 +30,7 @@ const PROMISED: &[(&str, &str)] = &[
     ("cox_bus_publish_lag_revisions", "gauge"),
     ("cox_gateway_connections", "gauge"),
     ("cox_gateway_conversations", "gauge"),
+    ("cox_kubelet_parsed_pods", "gauge"),
     ("cox_log_batch_size", "histogram"),
     ("cox_log_commit_seconds", "histogram"),
     ("cox_log_compaction_lag_revisions", "gauge"),

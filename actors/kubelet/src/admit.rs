@@ -3,10 +3,11 @@
 mod fields;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use cox_kit::Feed;
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, Pod, PodSpec};
+use cox_objects::{Key, Object, Resource};
+use k8s_openapi::api::core::v1::{NodeSelectorRequirement, Pod, PodSpec};
+use serde::Deserialize;
 
 use crate::model::Verdict;
 use crate::node::Context;
@@ -28,26 +29,46 @@ const SAFE_SYSCTLS: [&str; 12] = [
     "net.ipv4.tcp_wmem",
 ];
 
-/// Refuses a pod that does not fit; a pod that has begun here is never refused.
-pub fn admit<F: Feed>(pod: &Pod, others: &[Arc<Pod>], context: &Context<F>) -> Option<Verdict> {
+/// What a pod takes of its node's room. It is what admission has to know of the other pods of the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    milli_cpu: i64,
+    memory: i64,
+    /// Address, protocol and port.
+    ports: Vec<(String, String, i32)>,
+}
+
+impl Claim {
+    /// That of a pod; one that has ended takes nothing, and is not counted.
+    pub fn of(pod: &Pod) -> Option<Self> {
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        pod.spec.as_ref().filter(|_| !matches!(phase, Some("Succeeded" | "Failed"))).map(Claim::of_spec)
+    }
+
+    fn of_spec(spec: &PodSpec) -> Self {
+        Claim {
+            milli_cpu: pod_total(spec, "cpu", true, milli),
+            memory: pod_total(spec, "memory", true, bytes),
+            ports: host_ports(spec),
+        }
+    }
+}
+
+/// Refuses a pod that does not fit beside the others; a pod that has begun here is never refused.
+pub fn admit<F: Feed>(pod: &Pod, others: &[Claim], context: &Context<F>) -> Option<Verdict> {
     let begun = pod.status.as_ref().is_some_and(|s| s.start_time.is_some());
     let spec = pod.spec.as_ref().filter(|_| !begun && pod.metadata.deletion_timestamp.is_none())?;
-    let node = context.view().get::<Node>("", &context.config.node_name);
-    let living: Vec<&PodSpec> = others.iter().filter(|p| is_living(p)).filter_map(|p| p.spec.as_ref()).collect();
+    let node = context.feed.get(&Key::new(Resource::NODES, "", &context.config.node_name));
+    let node = node.and_then(|node| NodeNames::of(&node));
     let room = Room {
         milli_cpu: context.machine.milli_cpu(),
         memory: context.machine.memory_bytes,
         pods: context.config.max_pods.into(),
     };
     fields::unsupported(spec)
-        .or_else(|| fits(spec, &living, &room))
-        .or_else(|| node.as_deref().and_then(|node| selects(spec, node)))
+        .or_else(|| fits(spec, others, &room))
+        .or_else(|| node.as_ref().and_then(|node| selects(spec, node)))
         .or_else(|| sysctls(spec))
-}
-
-fn is_living(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// What the node has to give.
@@ -62,7 +83,7 @@ fn rejected(reason: &str, message: String) -> Option<Verdict> {
     Some(Verdict { reason: reason.to_owned(), message })
 }
 
-fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
+fn fits(spec: &PodSpec, others: &[Claim], room: &Room) -> Option<Verdict> {
     let out_of = |name: &str, requested: i64, used: i64, capacity: i64| {
         let text = format!(
             "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
@@ -73,15 +94,14 @@ fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
     if count + 1 > room.pods {
         return out_of("pods", 1, count, room.pods);
     }
-    let cpu = |spec: &PodSpec| pod_total(spec, "cpu", true, milli);
-    let memory = |spec: &PodSpec| pod_total(spec, "memory", true, bytes);
-    let used_cpu: i64 = others.iter().map(|s| cpu(s)).sum();
-    if cpu(spec) > 0 && cpu(spec) + used_cpu > room.milli_cpu {
-        return out_of("cpu", cpu(spec), used_cpu, room.milli_cpu);
+    let own = Claim::of_spec(spec);
+    let used_cpu: i64 = others.iter().map(|other| other.milli_cpu).sum();
+    if own.milli_cpu > 0 && own.milli_cpu + used_cpu > room.milli_cpu {
+        return out_of("cpu", own.milli_cpu, used_cpu, room.milli_cpu);
     }
-    let used_memory: i64 = others.iter().map(|s| memory(s)).sum();
-    if memory(spec) > 0 && memory(spec) + used_memory > room.memory {
-        return out_of("memory", memory(spec), used_memory, room.memory);
+    let used_memory: i64 = others.iter().map(|other| other.memory).sum();
+    if own.memory > 0 && own.memory + used_memory > room.memory {
+        return out_of("memory", own.memory, used_memory, room.memory);
     }
     for name in others_requested(spec) {
         // Devices, huge pages and the like: the node has none.
@@ -90,12 +110,10 @@ fn fits(spec: &PodSpec, others: &[&PodSpec], room: &Room) -> Option<Verdict> {
             return out_of(&name, asked, 0, 0);
         }
     }
-    let own = host_ports(spec);
-    let taken: Vec<_> = others.iter().flat_map(|s| host_ports(s)).collect();
-    let clash = own.iter().any(|(ip, protocol, port)| {
-        taken
-            .iter()
-            .any(|(other, p, n)| p == protocol && n == port && (ip == other || ip == "0.0.0.0" || other == "0.0.0.0"))
+    let mut taken = others.iter().flat_map(|other| &other.ports);
+    let clash = taken.any(|(other, protocol, port)| {
+        let same = |ip: &String| ip == other || ip == "0.0.0.0" || other == "0.0.0.0";
+        own.ports.iter().any(|(ip, p, n)| p == protocol && n == port && same(ip))
     });
     if clash {
         return rejected(
@@ -124,8 +142,23 @@ fn host_ports(spec: &PodSpec) -> Vec<(String, String, i32)> {
     host.collect()
 }
 
-fn selects(spec: &PodSpec, node: &Node) -> Option<Verdict> {
-    let label = |key: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(key));
+/// What a node can be selected by.
+#[derive(Deserialize)]
+struct NodeNames {
+    name: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+impl NodeNames {
+    /// Those of a stored Node, of which the rest is not read.
+    fn of(node: &Object) -> Option<Self> {
+        node.parse_metadata().ok()
+    }
+}
+
+fn selects(spec: &PodSpec, node: &NodeNames) -> Option<Verdict> {
+    let label = |key: &str| node.labels.get(key);
     let by_labels = spec.node_selector.iter().flatten().all(|(key, value)| label(key) == Some(value));
     let affinity = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref());
     let required = affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
@@ -136,7 +169,7 @@ fn selects(spec: &PodSpec, node: &Node) -> Option<Verdict> {
             let empty = term.match_expressions.is_none() && term.match_fields.is_none();
             !empty
                 && expressions.into_iter().all(|r| holds(r, label(&r.key).map(String::as_str)))
-                && fields.into_iter().all(|r| holds(r, node.metadata.name.as_deref()))
+                && fields.into_iter().all(|r| holds(r, Some(&node.name)))
         })
     });
     if by_labels && by_affinity {
@@ -173,6 +206,7 @@ fn sysctls(spec: &PodSpec) -> Option<Verdict> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::PodStatus;
     use serde_json::json;
 
     use super::*;
@@ -195,15 +229,38 @@ mod tests {
         let device = spec(json!({"containers": [{"name": "c", "resources": {"limits": {"example.com/gpu": "1"}}}]}));
         assert_eq!(fits(&device, &[], &ROOM).unwrap().reason, "OutOfexample.com/gpu");
         let port = spec(json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]}));
-        assert_eq!(fits(&port, &[&port], &ROOM).unwrap().reason, "NodePorts");
+        let claim = Claim::of_spec;
+        assert_eq!(fits(&port, &[claim(&port)], &ROOM).unwrap().reason, "NodePorts");
         let small = spec(json!({"containers": [{"name": "c"}]}));
-        assert_eq!(fits(&small, &[&small], &ROOM), None);
-        assert_eq!(fits(&small, &[&small, &small], &ROOM).unwrap().reason, "OutOfpods");
+        assert_eq!(fits(&small, &[claim(&small)], &ROOM), None);
+        assert_eq!(fits(&small, &[claim(&small), claim(&small)], &ROOM).unwrap().reason, "OutOfpods");
+    }
+
+    #[test]
+    fn what_the_others_take_is_not_given_again() {
+        let asks = |cpu: &str, memory: &str| {
+            spec(json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu, "memory": memory}}}]}))
+        };
+        let other = Claim::of_spec(&asks("1500m", "768Mi"));
+        assert_eq!(fits(&asks("500m", "256Mi"), std::slice::from_ref(&other), &ROOM), None);
+        let verdict = fits(&asks("501m", "1"), std::slice::from_ref(&other), &ROOM).unwrap();
+        assert_eq!(
+            verdict.message,
+            "Node didn't have enough resource: cpu, requested: 501, used: 1500, capacity: 2000"
+        );
+        assert_eq!(fits(&asks("1m", "257Mi"), &[other], &ROOM).unwrap().reason, "OutOfmemory");
+        let pod = |phase: &str| Pod {
+            spec: Some(asks("1", "1")),
+            status: Some(PodStatus { phase: Some(phase.to_owned()), ..PodStatus::default() }),
+            ..Pod::default()
+        };
+        assert_eq!(Claim::of(&pod("Running")).unwrap().milli_cpu, 1000);
+        assert_eq!((Claim::of(&pod("Failed")), Claim::of(&pod("Succeeded"))), (None, None));
     }
 
     #[test]
     fn selectors_and_sysctls_are_checked() {
-        let node: Node = serde_json::from_value(json!({"metadata": {"name": "n1", "labels": {"a": "5"}}})).unwrap();
+        let node: NodeNames = serde_json::from_value(json!({"name": "n1", "labels": {"a": "5"}})).unwrap();
         let with = |key: &str, op: &str, values: serde_json::Value| {
             let terms = json!([{"matchExpressions": [{"key": key, "operator": op, "values": values}]}]);
             let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});

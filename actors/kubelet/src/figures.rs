@@ -11,6 +11,11 @@ const START: Metric = Metric {
     help: "From the moment that the node saw a pod until all its containers ran.",
 };
 
+const PARSED: Metric = Metric {
+    name: "cox_kubelet_parsed_pods",
+    help: "Parsed Pods in memory: of pods with which something is being done.",
+};
+
 /// Upper bounds of what a pod's start takes, in seconds: an image may have to be pulled for it.
 const BOUNDS: &[f64] =
     &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 600.0];
@@ -22,6 +27,7 @@ pub struct Figures {
     created: Gauge,
     running: Gauge,
     exited: Gauge,
+    parsed: Gauge,
     started: Histogram,
 }
 
@@ -53,6 +59,7 @@ impl Figures {
             created: containers("created"),
             running: containers("running"),
             exited: containers("exited"),
+            parsed: registry.gauge(PARSED, &[]),
             started: registry.histogram(START, &[], BOUNDS),
         }
     }
@@ -60,6 +67,11 @@ impl Figures {
     /// A pod has started.
     pub fn started(&self, took: Duration) {
         self.started.took(took);
+    }
+
+    /// What counts the parsed Pods.
+    pub fn parsed(&self) -> &Gauge {
+        &self.parsed
     }
 
     /// A pod of which nothing is there yet.

@@ -7,6 +7,7 @@ pub mod admit;
 pub mod backoff;
 pub mod config;
 pub mod figures;
+pub mod kept;
 pub mod model;
 pub mod node;
 pub mod plan;

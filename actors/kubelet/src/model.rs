@@ -145,6 +145,24 @@ pub struct Memory {
     pub not_before: BTreeMap<Retry, Held>,
 }
 
+impl Memory {
+    /// Gives back the room of what is no longer remembered.
+    pub fn shrink(&mut self) {
+        fn give_back<T: Default>(kept: &mut T, is_empty: fn(&T) -> bool) {
+            if is_empty(kept) {
+                *kept = T::default();
+            }
+        }
+        give_back(&mut self.waiting, BTreeMap::is_empty);
+        give_back(&mut self.crashes, BTreeMap::is_empty);
+        give_back(&mut self.health, BTreeMap::is_empty);
+        give_back(&mut self.stopping, BTreeSet::is_empty);
+        give_back(&mut self.condemned, BTreeSet::is_empty);
+        give_back(&mut self.starting, BTreeSet::is_empty);
+        give_back(&mut self.not_before, BTreeMap::is_empty);
+    }
+}
+
 /// What is known of a start that only the API remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {

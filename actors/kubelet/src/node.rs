@@ -9,11 +9,13 @@ use std::sync::Arc;
 use cox_kit::recorder::{About, Note};
 use cox_kit::view::ParseCache;
 use cox_kit::{Api, Feed, View, Why};
+use cox_objects::Key;
 use cox_runtime::Runtime;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 
 use crate::config::Config;
 use crate::figures::Figures;
+use crate::kept::Kept;
 use crate::node::facts::Machine;
 use crate::pod::Pulls;
 use crate::spec::env::Sources;
@@ -32,7 +34,7 @@ pub struct Context<F> {
     pub config: Arc<Config>,
     /// The machine's size.
     pub machine: Arc<Machine>,
-    /// Parsed objects.
+    /// Parsed objects; no Pods are among them, for a node has too many.
     pub cache: Arc<ParseCache>,
     /// Tokens of pods.
     pub tokens: Arc<token::Cache>,
@@ -69,6 +71,13 @@ impl<F: Feed> Context<F> {
         View::new(&self.feed, &self.cache)
     }
 
+    /// A Pod as the node sees it now.
+    pub fn pod(&self, key: &Key) -> Option<Kept> {
+        let read = Kept::read(self.feed.get(key)?, self.figures.parsed());
+        // Validation lets nothing in that the type cannot hold; an object from elsewhere is skipped, loudly.
+        read.inspect_err(|error| tracing::error!(%key, %error, "an object does not fit its type")).ok()
+    }
+
     /// Facts for the downward API of a pod with these addresses.
     pub fn facts(&self, pod_ips: Vec<String>) -> PodFacts {
         PodFacts {
@@ -97,19 +106,24 @@ impl<F: Feed> Context<F> {
         reason: &str,
         message: impl Into<String>,
     ) {
-        let meta = &pod.metadata;
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let about = About {
-            api_version: "v1".to_owned(),
-            kind: "Pod".to_owned(),
-            namespace: text(&meta.namespace),
-            name: text(&meta.name),
-            uid: text(&meta.uid),
-            resource_version: text(&meta.resource_version),
-            field_path: field_path.to_owned(),
-        };
+        let about = about(pod, field_path);
         let note = if warning { Note::warning(about, reason, message) } else { Note::normal(about, reason, message) };
         self.api.record(note, why);
+    }
+}
+
+/// What a note about a pod refers to; `field_path` names a container of it, or is empty.
+pub fn about(pod: &Pod, field_path: &str) -> About {
+    let meta = &pod.metadata;
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    About {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        namespace: text(&meta.namespace),
+        name: text(&meta.name),
+        uid: text(&meta.uid),
+        resource_version: text(&meta.resource_version),
+        field_path: field_path.to_owned(),
     }
 }
 

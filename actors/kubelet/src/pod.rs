@@ -26,10 +26,9 @@ use std::time::{Duration, Instant};
 
 use cox_kit::supervise::fault::Point;
 use cox_kit::{Feed, Reason, Scope, Task};
-use cox_objects::{Key, Resource};
+use cox_objects::{Key, Object};
 use cox_runtime::ContainerId;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -38,6 +37,7 @@ pub use operation::{Finished, Operation};
 use reasons::Reasons;
 
 use crate::backoff::Backoff;
+use crate::kept::Kept;
 use crate::model::{ContainerView, Known, Memory, SandboxView, Verdict, Volumes, Waiting};
 use crate::node::Context;
 use crate::plan::{Progress, Step, plan, progress};
@@ -83,11 +83,13 @@ impl<F> Default for Worker<F> {
 /// What a worker is started with.
 pub struct Arguments<F> {
     /// Shared with the others.
-    pub context: Context<F>,
+    pub context: Arc<Context<F>>,
     /// Its place in the tree.
     pub scope: Scope,
     /// The pod.
-    pub pod: Arc<Pod>,
+    pub key: Key,
+    /// As the API has it.
+    pub pod: Kept,
     /// Whether the node refused it, and why.
     pub rejected: Option<Verdict>,
     /// What brought it here.
@@ -104,16 +106,20 @@ struct UnderWay {
 
 /// What a worker knows.
 pub struct State<F> {
-    context: Context<F>,
+    context: Arc<Context<F>>,
     scope: Scope,
     myself: ActorRef<Message>,
-    pod: Arc<Pod>,
+    key: Key,
+    /// Its parsed form is let go of whenever nothing is under way.
+    pod: Kept,
     /// As it was when it was last looked at.
-    considered: Arc<Pod>,
+    considered: Object,
     reasons: Reasons,
     uid: String,
     /// The Pod is no longer in the API.
     gone: bool,
+    /// Nothing has happened since a turn that found nothing to do: another one would find the same.
+    settled: bool,
     memory: Memory,
     sandbox: Option<SandboxView>,
     containers: Vec<ContainerView>,
@@ -135,14 +141,14 @@ pub struct State<F> {
 
 impl<F: Feed> Actor for Worker<F> {
     type Msg = Message;
-    type State = State<F>;
+    type State = Box<State<F>>;
     type Arguments = Arguments<F>;
 
     async fn pre_start(
         &self,
         myself: ActorRef<Message>,
-        Arguments { context, scope, pod, rejected, reason }: Arguments<F>,
-    ) -> Result<State<F>, ActorProcessingErr> {
+        Arguments { context, scope, key, pod, rejected, reason }: Arguments<F>,
+    ) -> Result<Box<State<F>>, ActorProcessingErr> {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let told = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).map(|t| t.0);
         let memory = Memory {
@@ -155,15 +161,17 @@ impl<F: Feed> Actor for Worker<F> {
         let fails = myself.clone();
         // An actor that is gone needs no end.
         let fault = scope.fault_point(move |why| drop(fails.send_message(Message::Broken(why))));
-        let state = State {
+        let state = Box::new(State {
             context,
             scope,
             _fault: fault,
             uid,
-            considered: pod.clone(),
+            key,
+            considered: pod.stored().clone(),
             reasons: Reasons::default(),
             pod,
             gone: false,
+            settled: false,
             memory,
             sandbox: None,
             containers: Vec::new(),
@@ -177,7 +185,7 @@ impl<F: Feed> Actor for Worker<F> {
             ending: None,
             figures,
             myself: myself.clone(),
-        };
+        });
         myself.send_message(Message::Look(reason))?;
         if state.pod.spec.as_ref().is_some_and(|spec| spec.volumes.as_ref().is_some_and(|list| !list.is_empty())) {
             myself.send_interval(REFRESH, || Message::Refresh);
@@ -192,37 +200,53 @@ impl<F: Feed> Actor for Worker<F> {
         &self,
         myself: ActorRef<Message>,
         message: Message,
-        state: &mut State<F>,
+        state: &mut Box<State<F>>,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            Message::Look(reason) => state.look(reason),
-            Message::Sources(reason) => state.sources_changed(reason),
-            Message::Finished(serial, operation, finished) => state.finished(serial, operation, finished),
-            Message::Probed(container, kind, good) => {
-                state.because(kind.name());
-                state.probed(&container, kind, good);
-            }
-            Message::Refresh => {
-                state.because("volumes");
-                state.refresh_volumes();
-            }
-            Message::Measure => state.measure_volumes(),
-            Message::Broken(panic) => return Err(panic.into()),
+        if let Message::Broken(panic) = message {
+            return Err(panic.into());
         }
-        state.turn().await?;
+        state.take_in(message);
+        // Boxed: what a turn needs while it waits would otherwise be a part of every worker at rest.
+        Box::pin(state.turn()).await?;
         if state.is_over() {
             state.scope.remove();
             myself.stop(None);
         }
+        state.let_go();
         Ok(())
     }
 }
 
 impl<F: Feed> State<F> {
-    fn key(&self) -> Key {
-        let meta = &self.pod.metadata;
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        Key::new(Resource::PODS, &text(&meta.namespace), &text(&meta.name))
+    /// Takes in what a message tells.
+    fn take_in(&mut self, message: Message) {
+        // A look finds out by itself whether there is anything new.
+        self.settled &= matches!(message, Message::Look(_));
+        match message {
+            Message::Look(reason) => self.look(reason),
+            Message::Sources(reason) => self.sources_changed(reason),
+            Message::Finished(serial, operation, finished) => self.finished(serial, operation, finished),
+            Message::Probed(container, kind, good) => {
+                self.because(kind.name());
+                self.probed(&container, kind, good);
+            }
+            Message::Refresh => {
+                self.because("volumes");
+                self.refresh_volumes();
+            }
+            Message::Measure => self.measure_volumes(),
+            Message::Broken(_) => {}
+        }
+    }
+
+    /// Lets go of what only work needs, if none is under way: most pods have nothing done to them most of the time.
+    fn let_go(&mut self) {
+        if self.under_way.is_empty() {
+            self.pod.rest();
+            self.under_way.shrink_to_fit();
+            self.leaving.shrink_to_fit();
+            self.memory.shrink();
+        }
     }
 
     fn known(&self) -> Known<'_> {
@@ -259,7 +283,11 @@ impl<F: Feed> State<F> {
 
     /// Looks at the runtime, plans, acts, tells.
     async fn turn(&mut self) -> Result<(), ActorProcessingErr> {
-        self.look_at_runtime().await?;
+        let changed = self.look_at_runtime().await?;
+        if self.settled && !changed {
+            self.decided(false);
+            return Ok(());
+        }
         self.count();
         let deadline = self.watch_deadline();
         let now = cox_kit::clock::now();
@@ -275,6 +303,7 @@ impl<F: Feed> State<F> {
         self.note_starts();
         let plan = plan(&self.known(), self.grace(), now);
         self.note_waits(&plan.waiting);
+        let planned = !plan.steps.is_empty();
         let (deletes, steps): (Vec<Step>, Vec<Step>) = plan.steps.into_iter().partition(|step| *step == Step::Delete);
         for step in steps {
             self.launch(step);
@@ -286,7 +315,9 @@ impl<F: Feed> State<F> {
             self.launch(Step::Delete);
         }
         self.decided(plan.again.is_some() || settles.is_some());
-        self.set_wake([plan.again, deadline, settles].into_iter().flatten().min());
+        let wake = [plan.again, deadline, settles].into_iter().flatten().min();
+        self.settled = !planned && wake.is_none() && self.under_way.is_empty();
+        self.set_wake(wake);
         Ok(())
     }
 

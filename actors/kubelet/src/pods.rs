@@ -8,13 +8,14 @@ use cox_kit::feed::Change;
 use cox_kit::supervise::fault::Point;
 use cox_kit::supervise::{Child, State as TreeState};
 use cox_kit::{Feed, Reason, Scope, Task, Why};
-use cox_objects::{Key, Resource};
+use cox_objects::{Key, Resource, Revision};
 use cox_runtime::Event;
 use k8s_openapi::api::core::v1::Pod;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::admit;
+use crate::admit::{Claim, admit};
+use crate::kept::{Kept, uid_of};
 use crate::model::Verdict;
 use crate::node::Context;
 use crate::pod::{self, Worker};
@@ -55,6 +56,8 @@ struct Entry {
     key: Key,
     /// The node refused the pod: it takes up no room.
     rejected: bool,
+    /// What it took of the node's room at this revision of it; none if it had ended.
+    claim: (Revision, Option<Claim>),
     /// None for a moment after it failed.
     worker: Option<ActorRef<pod::Message>>,
     scope: Scope,
@@ -68,6 +71,17 @@ impl Entry {
             // One that has just ended is removed by its own event; one that failed looks at everything once it is back.
             let _ = worker.send_message(message);
         }
+    }
+
+    /// What the pod takes of the node's room now. It is worked out again only if the pod has changed since it was asked for.
+    fn claim<F: Feed>(&mut self, uid: &str, context: &Context<F>) -> Option<Claim> {
+        let stored = context.feed.get(&self.key)?;
+        if stored.revision() != self.claim.0 {
+            // The name of one that is just going may have been taken by another.
+            let own = stored.parse::<Pod>().ok().filter(|pod| pod.metadata.uid.as_deref() == Some(uid));
+            self.claim = (stored.revision(), own.and_then(|pod| Claim::of(&pod)));
+        }
+        self.claim.1.clone()
     }
 
     /// Notes a failure; how long the worker rests before it is started again.
@@ -91,7 +105,7 @@ enum Sweeping {
 }
 
 struct State<F> {
-    context: Context<F>,
+    context: Arc<Context<F>>,
     scope: Scope,
     /// By uid: a new pod of the same name is another one.
     workers: HashMap<String, Entry>,
@@ -104,6 +118,7 @@ struct State<F> {
 /// The child that runs the node's pods. A restart finds everything again: pods in the feed, containers in the runtime; nothing is started
 /// twice.
 pub fn pods<F: Feed>(context: Context<F>) -> Child {
+    let context = Arc::new(context);
     Child::new("pods", move |scope, parent| {
         let arguments = (context.clone(), scope);
         Box::pin(async move {
@@ -116,7 +131,7 @@ pub fn pods<F: Feed>(context: Context<F>) -> Child {
 impl<F: Feed> Actor for Pods<F> {
     type Msg = Message;
     type State = State<F>;
-    type Arguments = (Context<F>, Scope);
+    type Arguments = (Arc<Context<F>>, Scope);
 
     async fn pre_start(
         &self,
@@ -229,10 +244,14 @@ impl<F: Feed> State<F> {
         for entry in self.workers.values().filter(|entry| entry.key == change.key) {
             entry.send(pod::Message::Look(Reason::change(change)));
         }
-        if let Some(pod) = self.context.view().at::<Pod>(&change.key) {
-            self.begin(pod, Reason::change(change), myself).await?;
+        let uid = self.context.feed.get(&change.key).and_then(|pod| uid_of(&pod));
+        if uid.is_none_or(|uid| self.workers.contains_key(&uid)) {
+            return Ok(());
         }
-        Ok(())
+        match self.context.pod(&change.key) {
+            Some(pod) => self.begin(pod, Reason::change(change), myself).await,
+            None => Ok(()),
+        }
     }
 
     /// Tells the workers whose pods may name an object that has changed: those of its namespace.
@@ -249,12 +268,7 @@ impl<F: Feed> State<F> {
     }
 
     /// Starts a worker for a pod of this node that has none.
-    async fn begin(
-        &mut self,
-        pod: Arc<Pod>,
-        reason: Reason,
-        myself: &ActorRef<Message>,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn begin(&mut self, pod: Kept, reason: Reason, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
         let ours = pod.spec.as_ref().and_then(|s| s.node_name.as_deref()) == Some(&self.context.config.node_name);
         let Some(uid) = pod.metadata.uid.clone().filter(|uid| ours && !self.workers.contains_key(uid)) else {
             return Ok(());
@@ -262,14 +276,15 @@ impl<F: Feed> State<F> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
         let others = self.others(&uid);
-        let rejected = admit::admit(&pod, &others, &self.context);
+        let rejected = admit(&pod, &others, &self.context);
         if let Some(verdict) = &rejected {
             let why = Why::of([reason.clone()], self.context.feed.revision());
             self.context.tell(&why, &pod, "", true, &verdict.reason, verdict.message.clone());
         }
         let key = Key::new(Resource::PODS, &namespace, &name);
         let scope = self.scope.child(&format!("{namespace}.{name}"));
-        let mut entry = Entry { key, rejected: rejected.is_some(), worker: None, scope, failures: None };
+        let claim = (pod.stored().revision(), Claim::of(&pod));
+        let mut entry = Entry { key, rejected: rejected.is_some(), claim, worker: None, scope, failures: None };
         entry.worker = Some(self.spawn(&entry, (pod, rejected), reason, myself).await?);
         self.workers.insert(uid, entry);
         Ok(())
@@ -277,16 +292,16 @@ impl<F: Feed> State<F> {
 
     /// Starts a worker that failed again, unless its pod is gone: what is left of that is swept.
     async fn again(&mut self, uid: &str, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+        let others = self.others(uid);
         let Some(entry) = self.workers.get(uid).filter(|entry| entry.worker.is_none()) else { return Ok(()) };
-        let pod = self.context.view().at::<Pod>(&entry.key).filter(|pod| pod.metadata.uid.as_deref() == Some(uid));
+        let pod = self.context.pod(&entry.key).filter(|pod| pod.metadata.uid.as_deref() == Some(uid));
         let Some(pod) = pod else {
             entry.scope.remove();
             self.workers.remove(uid);
             self.sweep(myself);
             return Ok(());
         };
-        let others = self.others(uid);
-        let rejected = admit::admit(&pod, &others, &self.context);
+        let rejected = admit(&pod, &others, &self.context);
         let worker = self.spawn(entry, (pod, rejected), Reason::timer("restart"), myself).await?;
         if let Some(entry) = self.workers.get_mut(uid) {
             entry.worker = Some(worker);
@@ -297,13 +312,13 @@ impl<F: Feed> State<F> {
     async fn spawn(
         &self,
         entry: &Entry,
-        (pod, rejected): (Arc<Pod>, Option<Verdict>),
+        (pod, rejected): (Kept, Option<Verdict>),
         reason: Reason,
         myself: &ActorRef<Message>,
     ) -> Result<ActorRef<pod::Message>, ActorProcessingErr> {
         entry.scope.set(TreeState::Running, None);
-        let (context, scope) = (self.context.clone(), entry.scope.clone());
-        let arguments = pod::Arguments { context, scope, pod, rejected, reason };
+        let (context, scope, key) = (self.context.clone(), entry.scope.clone(), entry.key.clone());
+        let arguments = pod::Arguments { context, scope, key, pod, rejected, reason };
         let (worker, _) = Actor::spawn_linked(None, Worker::<F>::default(), arguments, myself.get_cell()).await?;
         Ok(worker)
     }
@@ -313,14 +328,10 @@ impl<F: Feed> State<F> {
         self.workers.iter_mut().find(|(_, entry)| is_own(entry)).map(|(uid, entry)| (uid.clone(), entry))
     }
 
-    /// The other pods of the node that take up its room.
-    fn others(&self, uid: &str) -> Vec<Arc<Pod>> {
-        let known = self.workers.iter().filter(|(other, entry)| other.as_str() != uid && !entry.rejected);
-        // The name of one that is just going may have been taken by another.
-        let own = |(uid, entry): (&String, &Entry)| {
-            self.context.view().at::<Pod>(&entry.key).filter(|pod| pod.metadata.uid.as_ref() == Some(uid))
-        };
-        known.filter_map(own).collect()
+    /// What the other pods take of the node's room.
+    fn others(&mut self, uid: &str) -> Vec<Claim> {
+        let known = self.workers.iter_mut().filter(|(other, entry)| other.as_str() != uid && !entry.rejected);
+        known.filter_map(|(uid, entry)| entry.claim(uid, &self.context)).collect()
     }
 
     /// Begins to remove what is left of pods that are gone, unless that is under way: then once more after it.
@@ -345,7 +356,7 @@ impl<F: Feed> State<F> {
     }
 }
 
-async fn pump_changes<F: Feed>(context: Context<F>, pods: ActorRef<Message>) {
+async fn pump_changes<F: Feed>(context: Arc<Context<F>>, pods: ActorRef<Message>) {
     let resources = [Resource::PODS, Resource::CONFIGMAPS, Resource::SECRETS];
     let mut changes = context.feed.changes(&resources);
     loop {
@@ -363,7 +374,7 @@ async fn pump_changes<F: Feed>(context: Context<F>, pods: ActorRef<Message>) {
     }
 }
 
-async fn pump_events<F: Feed>(context: Context<F>, pods: ActorRef<Message>) {
+async fn pump_events<F: Feed>(context: Arc<Context<F>>, pods: ActorRef<Message>) {
     let mut events = context.runtime.events();
     loop {
         let message = match events.recv().await {

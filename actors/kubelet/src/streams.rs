@@ -13,11 +13,11 @@ use cox_bus::node::{Target, subject};
 use cox_bus::{Acceptor, Bus, Offer};
 use cox_kit::supervise::{Child, StartError, worker};
 use cox_kit::{Feed, Scope};
-use cox_objects::{Resource, Status};
+use cox_objects::{Key, Resource, Status};
 use cox_runtime::{ContainerId, ContainerInfo, SandboxId, SandboxState};
-use k8s_openapi::api::core::v1::Pod;
 use tokio::task::JoinSet;
 
+use crate::kept::Kept;
 use crate::node::Context;
 use crate::spec::names::label;
 
@@ -74,8 +74,8 @@ async fn converse<F: Feed>(context: Context<F>, what: &'static str, offer: Offer
 }
 
 /// The pod that a hello means.
-fn pod_of<F: Feed>(context: &Context<F>, target: &Target) -> Result<Arc<Pod>, Status> {
-    let pod = context.view().get::<Pod>(&target.namespace, &target.pod);
+fn pod_of<F: Feed>(context: &Context<F>, target: &Target) -> Result<Kept, Status> {
+    let pod = context.pod(&Key::new(Resource::PODS, &target.namespace, &target.pod));
     let same = pod.filter(|pod| pod.metadata.uid.as_deref() == Some(&target.uid));
     same.ok_or_else(|| Status::not_found(&Resource::PODS, &target.pod))
 }

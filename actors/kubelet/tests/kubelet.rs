@@ -14,5 +14,7 @@ mod faulty;
 mod lives;
 #[path = "kubelet/probes.rs"]
 mod probes;
+#[path = "kubelet/rest.rs"]
+mod rest;
 #[path = "kubelet/restart.rs"]
 mod restart;

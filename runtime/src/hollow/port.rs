@@ -9,13 +9,11 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::Hollow;
 use crate::clock;
-use crate::port::container::{
-    ContainerId, ContainerInfo, ContainerSpec, ContainerState, ContainerStats, ContainerStatus,
-};
+use crate::port::container::{ContainerId, ContainerInfo, ContainerSpec, ContainerStats, ContainerStatus};
 use crate::port::error::{ContainerError, ImageError, SandboxError};
 use crate::port::image::{FsUsage, Image, RegistryAuth};
 use crate::port::sandbox::{Sandbox, SandboxId, SandboxSpec, SandboxStats};
-use crate::port::stream::{AttachOptions, Duplex, ExecOptions, ExecOutcome, ExecOutput, Reader, Session};
+use crate::port::stream::{AttachOptions, Duplex, ExecOptions, ExecOutput, Reader, Session};
 use crate::port::{Event, Runtime, RuntimeInfo};
 
 fn now<'a, T: Send + 'a>(done: T) -> BoxFuture<'a, T> {
@@ -190,25 +188,19 @@ impl Runtime for Hollow {
         options: AttachOptions,
     ) -> BoxFuture<'a, Result<Session, ContainerError>> {
         let attached = || -> Result<Session, ContainerError> {
+            let events = self.events.subscribe();
             let (spec, _) = self.running(id)?;
             if options.stdin && !spec.stdio.stdin {
                 let reason = "the container has no standard input".to_owned();
                 return Err(ContainerError::Invalid { field: "stdin", reason });
             }
-            let world = self.world.lock();
-            let container = world.containers.get(id).ok_or_else(|| ContainerError::NotFound(id.clone()))?;
-            let mut state = container.state.subscribe();
+            let ended = self.clone().until_ended(id.clone(), events);
             Ok(Session {
                 stdin: options.stdin.then(|| Box::pin(tokio::io::sink()) as _),
                 stdout: options.stdout.then(|| Box::pin(tokio::io::empty()) as Reader),
                 stderr: (options.stderr && !spec.stdio.tty).then(|| Box::pin(tokio::io::empty()) as Reader),
                 resize: spec.stdio.tty.then(|| mpsc::channel(1).0),
-                outcome: Box::pin(async move {
-                    match state.wait_for(|s| matches!(s, ContainerState::Exited { .. })).await.as_deref() {
-                        Ok(ContainerState::Exited { exit_code, .. }) => Ok(ExecOutcome::Exited(*exit_code)),
-                        _ => Ok(ExecOutcome::Detached),
-                    }
-                }),
+                outcome: Box::pin(async move { Ok(ended.await) }),
             })
         };
         now(attached())

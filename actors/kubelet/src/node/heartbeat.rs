@@ -8,10 +8,12 @@ use cox_kit::supervise::{Child, worker};
 use cox_kit::{Command, Feed};
 use cox_objects::{Key, Resource};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::NodeStatus;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Context, object};
+use crate::kept::uid_of;
 
 /// How often the Lease is renewed.
 const LEASE_PERIOD: Duration = Duration::from_secs(10);
@@ -57,11 +59,17 @@ pub fn status_keeper<F: Feed>(context: Context<F>) -> Child {
     })
 }
 
+/// What is read of the stored Node.
+#[derive(Deserialize, Default)]
+struct Told {
+    status: Option<NodeStatus>,
+}
+
 async fn update<F: Feed>(context: &Context<F>, due: bool) -> Result<bool, cox_kit::api::Failed> {
     let config = &context.config;
     let key = Key::new(Resource::NODES, "", &config.node_name);
     let why = Why::timer("node-status", context.feed.revision());
-    let mut known = context.view().at::<Node>(&key);
+    let mut known = context.feed.get(&key).map(|node| node.parse::<Told>().unwrap_or_default());
     if known.is_none() {
         let registered =
             context.api.run(&[Command::Create(object::registration(config, &context.machine))], &why).await;
@@ -80,23 +88,23 @@ async fn update<F: Feed>(context: &Context<F>, due: bool) -> Result<bool, cox_ki
         Ok(images) => (images, None),
         Err(error) => (Vec::new(), Some(format!("container runtime is not ready: {error}"))),
     };
+    let told = known.and_then(|node| node.status);
     let health = object::Health { not_ready };
     let now = cox_kit::clock::now();
     let info = context.runtime.info();
-    let status = object::status(config, &context.machine, &info, &images, &health, known.as_deref(), now);
-    if !due && known.as_ref().is_some_and(|node| same(node, &status)) {
+    let status = object::status(config, &context.machine, &info, &images, &health, told.as_ref(), now);
+    if !due && told.as_ref().is_some_and(|told| same(told, &status)) {
         return Ok(false);
     }
     context.api.run(&[Command::patch_status(key, status)], &why).await?;
-    if health.not_ready.is_none() && !known.as_deref().is_some_and(is_ready) {
+    if health.not_ready.is_none() && !told.as_ref().is_some_and(is_ready) {
         tell(context, &why, "NodeReady", &format!("Node {} status is now: NodeReady", config.node_name));
     }
     Ok(true)
 }
 
-fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.iter().flat_map(|s| s.conditions.iter().flatten());
-    conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+fn is_ready(told: &NodeStatus) -> bool {
+    told.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// Notes something about the node itself.
@@ -107,8 +115,8 @@ fn tell<F: Feed>(context: &Context<F>, why: &Why, reason: &str, message: &str) {
 }
 
 /// Whether a status says what the Node says already, the times of heartbeats aside.
-fn same(node: &Node, status: &Value) -> bool {
-    let Some(mut told) = node.status.as_ref().and_then(|s| serde_json::to_value(s).ok()) else { return false };
+fn same(told: &NodeStatus, status: &Value) -> bool {
+    let Ok(mut told) = serde_json::to_value(told) else { return false };
     let mut wanted = status.clone();
     for value in [&mut told, &mut wanted] {
         for condition in value.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -158,8 +166,7 @@ async fn renew<F: Feed>(context: &Context<F>) -> Result<(), cox_kit::api::Failed
         Err(failed) if failed.status.code == 404 => {}
         other => return other.map(|_| ()),
     }
-    let node = context.view().get::<Node>("", name);
-    let owner = node.and_then(|n| n.metadata.uid.clone());
+    let owner = context.feed.get(&Key::new(Resource::NODES, "", name)).and_then(|node| uid_of(&node));
     let owners = owner.map(|uid| json!([{"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}]));
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",

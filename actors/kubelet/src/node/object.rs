@@ -3,7 +3,7 @@
 use cox_objects::quantity::{Format, Quantity};
 use cox_runtime::{Image, RuntimeInfo};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::NodeStatus;
 use serde_json::{Value, json};
 
 use super::facts::Machine;
@@ -52,7 +52,7 @@ pub fn status(
     runtime: &RuntimeInfo,
     images: &[Image],
     health: &Health,
-    before: Option<&Node>,
+    before: Option<&NodeStatus>,
     now: Timestamp,
 ) -> Value {
     // As they are stored: written otherwise, each look would find another status than the one it told.
@@ -84,7 +84,7 @@ pub fn status(
     })
 }
 
-fn conditions(health: &Health, before: Option<&Node>, now: Timestamp) -> Value {
+fn conditions(health: &Health, before: Option<&NodeStatus>, now: Timestamp) -> Value {
     let ready = match &health.not_ready {
         None => ("Ready", "True", "KubeletReady", "kubelet is posting ready status".to_owned()),
         Some(why) => ("Ready", "False", "KubeletNotReady", why.clone()),
@@ -96,7 +96,7 @@ fn conditions(health: &Health, before: Option<&Node>, now: Timestamp) -> Value {
         fine("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         ready,
     ];
-    let told = before.and_then(|n| n.status.as_ref()).and_then(|s| s.conditions.as_ref());
+    let told = before.and_then(|s| s.conditions.as_ref());
     let list = all.into_iter().map(|(kind, status, reason, message)| {
         let same = told.into_iter().flatten().find(|c| c.type_ == kind && c.status == status);
         let since = same.and_then(|c| c.last_transition_time.as_ref()).map_or(now, |t| t.0);
@@ -157,15 +157,15 @@ mod tests {
         let runtime = RuntimeInfo { name: "crun".into(), version: "1.8.1".into() };
         let machine = Machine { cpus: 2, memory_bytes: 4096, ..Machine::default() };
         let at = |s: i64| Timestamp::from_second(1_700_000_000 + s).unwrap();
-        let read = |health: &Health, before: Option<&Node>, now| {
+        let read = |health: &Health, before: Option<&NodeStatus>, now| {
             status(&config(), &machine, &runtime, &[], health, before, now)
         };
         let first = read(&Health::default(), None, at(0));
-        let node: Node = serde_json::from_value(json!({"metadata": {}, "status": first})).unwrap();
-        let second = read(&Health::default(), Some(&node), at(10));
+        let told: NodeStatus = serde_json::from_value(first.clone()).unwrap();
+        let second = read(&Health::default(), Some(&told), at(10));
         assert_eq!(second["conditions"][3]["lastTransitionTime"], first["conditions"][3]["lastTransitionTime"]);
         assert_ne!(second["conditions"][3]["lastHeartbeatTime"], first["conditions"][3]["lastHeartbeatTime"]);
-        let sick = read(&Health { not_ready: Some("no runtime".into()) }, Some(&node), at(20));
+        let sick = read(&Health { not_ready: Some("no runtime".into()) }, Some(&told), at(20));
         assert_eq!(
             (&sick["conditions"][3]["status"], &sick["conditions"][3]["reason"]),
             (&json!("False"), &json!("KubeletNotReady"))

@@ -2,7 +2,6 @@
 
 use cox_kit::{Feed, Reason};
 use cox_runtime::SandboxState;
-use k8s_openapi::api::core::v1::Pod;
 use ractor::ActorProcessingErr;
 
 use super::{State, images, operation, stop};
@@ -12,7 +11,11 @@ use crate::spec::names::label;
 impl<F: Feed> State<F> {
     /// Takes in the Pod as the API has it now. One that is gone, or whose name another one has taken, is to be stopped at once.
     pub(super) fn reread(&mut self) {
-        match self.context.view().at::<Pod>(&self.key()) {
+        if self.context.feed.get(&self.key).as_ref() == Some(self.pod.stored()) {
+            return;
+        }
+        self.settled = false;
+        match self.context.pod(&self.key) {
             Some(pod) if pod.metadata.uid.as_deref() == Some(&self.uid) => {
                 let before = std::mem::replace(&mut self.pod, pod);
                 let (old, new) = (&before.metadata, &self.pod.metadata);
@@ -44,8 +47,8 @@ impl<F: Feed> State<F> {
         }
     }
 
-    /// Looks at the newest sandbox of the pod and at its containers.
-    pub(super) async fn look_at_runtime(&mut self) -> Result<(), ActorProcessingErr> {
+    /// Looks at the newest sandbox of the pod and at its containers; says whether they are others than before, or do otherwise.
+    pub(super) async fn look_at_runtime(&mut self) -> Result<bool, ActorProcessingErr> {
         let mut own: Vec<SandboxView> = Vec::new();
         let mut attempt = self.sandbox.as_ref().map_or(0, |s| s.attempt);
         // Sandboxes are numbered: the newest is the last that is there.
@@ -58,10 +61,12 @@ impl<F: Feed> State<F> {
             });
             attempt += 1;
         }
+        let mut changed = false;
         if let Some(newest) = own.pop() {
+            changed = self.sandbox.as_ref() != Some(&newest);
             self.sandbox = Some(newest);
         }
-        let Some(sandbox) = &self.sandbox else { return Ok(()) };
+        let Some(sandbox) = &self.sandbox else { return Ok(changed) };
         let listed = self.context.runtime.list_containers(Some(&sandbox.id)).await?;
         let mut views = Vec::with_capacity(listed.len());
         for info in listed {
@@ -96,7 +101,8 @@ impl<F: Feed> State<F> {
             views.push(view);
         }
         self.memory.condemned.retain(|id| views.iter().any(|view| view.id == *id));
+        changed |= self.containers != views;
         self.containers = views;
-        Ok(())
+        Ok(changed)
     }
 }

@@ -134,7 +134,7 @@ impl<F: Feed> State<F> {
                 if self.under_way.contains_key(&Operation::Tell) {
                     return;
                 }
-                let (key, uid, why) = (self.key(), self.uid.clone(), self.why());
+                let (key, uid, why) = (self.key.clone(), self.uid.clone(), self.why());
                 self.spawn(Operation::Delete, async move { work::delete(&context, key, uid, &why).await });
             }
         }

@@ -29,7 +29,7 @@ impl<F: Feed> State<F> {
                 self.memory.not_before.remove(&Retry::Volumes);
             }
             (_, Finished::Volumes(Err(text))) => {
-                tracing::warn!(pod = %self.key(), error = text, "volumes are not in place");
+                tracing::warn!(pod = %self.key, error = text, "volumes are not in place");
                 let why = self.why();
                 self.context.tell(&why, &self.pod, "", true, "FailedMount", text);
                 self.rest(Retry::Volumes, now);
@@ -39,7 +39,7 @@ impl<F: Feed> State<F> {
                 self.memory.not_before.remove(&Retry::Sandbox);
             }
             (_, Finished::Sandbox(Err(text))) => {
-                tracing::warn!(pod = %self.key(), error = text, "the sandbox was not made");
+                tracing::warn!(pod = %self.key, error = text, "the sandbox was not made");
                 let text = format!("Failed to create pod sandbox: {text}");
                 let why = self.why();
                 self.context.tell(&why, &self.pod, "", true, "FailedCreatePodSandBox", text);
@@ -50,7 +50,7 @@ impl<F: Feed> State<F> {
                 self.memory.not_before.remove(&Retry::Container(name.clone()));
             }
             (Operation::Start(name), Finished::Started(Err(failure))) => {
-                tracing::info!(pod = %self.key(), container = name, reason = failure.waiting.reason, "a container did not start");
+                tracing::info!(pod = %self.key, container = name, reason = failure.waiting.reason, "a container did not start");
                 let Waiting { reason, message } = failure.waiting;
                 self.memory.waiting.insert(name.clone(), Waiting { reason, message });
                 let what = Retry::Container(name.clone());
@@ -75,7 +75,7 @@ impl<F: Feed> State<F> {
             }
             (Operation::Tell, Finished::Plain(_)) => self.reread(),
             (operation, Finished::Plain(Err(error))) => {
-                tracing::warn!(pod = %self.key(), ?operation, error, "an operation on a pod failed");
+                tracing::warn!(pod = %self.key, ?operation, error, "an operation on a pod failed");
                 let retry = match operation {
                     Operation::Stop(id) => {
                         self.memory.stopping.remove(id);

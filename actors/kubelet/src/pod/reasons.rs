@@ -4,8 +4,10 @@
 //! Pod for which it was started. The worker's own writes come back as changes of the Pod, too; they are no reasons.
 
 use cox_kit::{Feed, Reason, Why};
-use cox_objects::Cause;
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use cox_objects::{Cause, Object};
+use k8s_openapi::api::core::v1::{PodCondition, PodReadinessGate};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tracing::info_span;
 
 use super::State;
@@ -37,9 +39,9 @@ impl<F: Feed> State<F> {
     /// Takes in that the Pod may have changed, that something happened to it, or that a time has come.
     pub(super) fn look(&mut self, reason: Reason) {
         self.reread();
-        let news = self.reasons.kept.is_empty() || concerns(&self.considered, &self.pod) || self.gone;
+        let news = self.reasons.kept.is_empty() || concerns(&self.considered, self.pod.stored()) || self.gone;
         // Without news both are the same as far as it matters, and one is enough to keep.
-        self.considered = self.pod.clone();
+        self.considered = self.pod.stored().clone();
         if news || !reason.is_event() {
             self.reasons.add(reason);
         }
@@ -57,7 +59,7 @@ impl<F: Feed> State<F> {
 
     /// Why this decision is made: asked for by the first thing that it leads to.
     pub(super) fn why(&mut self) -> Why {
-        let (kept, observed, key) = (&self.reasons.kept, self.context.feed.revision(), self.key());
+        let (kept, observed, key) = (&self.reasons.kept, self.context.feed.revision(), &self.key);
         let make = || Why::of(kept.iter().cloned(), observed).within(|| info_span!("kubelet.pod.sync", pod = %key));
         self.reasons.why.get_or_insert_with(make).clone()
     }
@@ -69,29 +71,73 @@ impl<F: Feed> State<F> {
     }
 }
 
-/// Whether a change of the Pod is one that the worker has to answer to.
-fn concerns(before: &Pod, after: &Pod) -> bool {
-    let (old, new) = (&before.metadata, &after.metadata);
-    let same = old.labels == new.labels
-        && old.annotations == new.annotations
-        && old.deletion_timestamp == new.deletion_timestamp
-        && old.deletion_grace_period_seconds == new.deletion_grace_period_seconds
-        && before.spec == after.spec
-        && gates(before) == gates(after);
-    !same
+/// What of a stored Pod a worker answers to. It borrows the bytes: for this a Pod at rest is not parsed as a whole.
+#[derive(Default, Deserialize)]
+struct Concern<'a> {
+    #[serde(borrow, default)]
+    metadata: Metadata<'a>,
+    #[serde(borrow)]
+    spec: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    status: Status<'a>,
 }
 
-/// The conditions that others set and the readiness of the Pod waits for.
-fn gates(pod: &Pod) -> Vec<&PodCondition> {
-    let wanted: Vec<&str> =
-        pod.spec.iter().flat_map(|s| s.readiness_gates.iter().flatten()).map(|g| g.condition_type.as_str()).collect();
-    let conditions = pod.status.iter().flat_map(|s| s.conditions.iter().flatten());
-    conditions.filter(|c| wanted.contains(&c.type_.as_str())).collect()
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    labels: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    deletion_timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    deletion_grace_period_seconds: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Status<'a> {
+    #[serde(borrow)]
+    conditions: Option<&'a RawValue>,
+}
+
+impl Concern<'_> {
+    /// What anybody but a kubelet changes of a Pod, as it is written.
+    fn texts(&self) -> [Option<&str>; 5] {
+        let Metadata { labels, annotations, deletion_timestamp, deletion_grace_period_seconds } = self.metadata;
+        [labels, annotations, deletion_timestamp, deletion_grace_period_seconds, self.spec]
+            .map(|raw| raw.map(RawValue::get))
+    }
+
+    /// The conditions that others set and the readiness of the Pod waits for.
+    fn gates(&self) -> Vec<PodCondition> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Spec {
+            #[serde(default)]
+            readiness_gates: Vec<PodReadinessGate>,
+        }
+        let spec = self.spec.and_then(|spec| serde_json::from_str::<Spec>(spec.get()).ok());
+        let gates = spec.map(|spec| spec.readiness_gates).unwrap_or_default();
+        let conditions = self.status.conditions.filter(|_| !gates.is_empty());
+        let conditions = conditions.and_then(|list| serde_json::from_str::<Vec<PodCondition>>(list.get()).ok());
+        let is_waited_for = |c: &PodCondition| gates.iter().any(|gate| gate.condition_type == c.type_);
+        conditions.into_iter().flatten().filter(is_waited_for).collect()
+    }
+}
+
+/// Whether a change of the Pod is one that the worker has to answer to.
+fn concerns(before: &Object, after: &Object) -> bool {
+    if before == after {
+        return false;
+    }
+    let (Ok(old), Ok(new)) = (before.parse_ref::<Concern<'_>>(), after.parse_ref::<Concern<'_>>()) else { return true };
+    old.texts() != new.texts() || old.gates() != new.gates()
 }
 
 #[cfg(test)]
 mod tests {
-    use cox_objects::{Epoch, Position, Trigger};
+    use cox_objects::{Draft, Epoch, Position, Trigger};
     use serde_json::json;
 
     use super::*;
@@ -118,15 +164,16 @@ mod tests {
 
     #[test]
     fn a_status_that_the_worker_wrote_is_no_news() {
-        let pod = |label: &str, phase: &str, gate: &str| -> Pod {
-            serde_json::from_value(json!({
-                "metadata": {"name": "p", "resourceVersion": phase, "labels": {"a": label}},
+        let pod = |label: &str, phase: &str, gate: &str| {
+            let pod = json!({
+                "kind": "Pod", "apiVersion": "v1",
+                "metadata": {"name": "p", "labels": {"a": label}},
                 "spec": {"containers": [], "readinessGates": [{"conditionType": "x/y"}]},
                 "status": {"phase": phase, "conditions": [
                     {"type": "Ready", "status": phase}, {"type": "x/y", "status": gate},
                 ]},
-            }))
-            .unwrap()
+            });
+            Draft::encode(&pod).unwrap().seal(if phase == "Pending" { 1 } else { 2 })
         };
         let before = pod("1", "Pending", "False");
         assert!(!concerns(&before, &pod("1", "Running", "False")));

@@ -41,7 +41,7 @@ impl<F: Feed> State<F> {
         }
         let node = NodeFacts { host_ips: self.context.config.node_ips.clone() };
         let wanted = status(&self.known(), &node, cox_kit::clock::now());
-        let told = self.context.feed.get(&self.key()).and_then(|object| object.parse::<Told>().ok());
+        let told = self.context.feed.get(&self.key).and_then(|object| object.parse::<Told>().ok());
         let has = told.unwrap_or_default().status.unwrap_or_else(|| serde_json::json!({}));
         let patch = difference(&has, &wanted)?;
         difference(&without_nulls(has.clone()), &without_nulls(wanted.clone()))?;
@@ -96,7 +96,7 @@ impl<F: Feed> State<F> {
 
     /// Writes a status.
     fn launch_tell(&mut self, patch: Value) {
-        let (context, key, uid, why) = (self.context.clone(), self.key(), self.uid.clone(), self.why());
+        let (context, key, uid, why) = (self.context.clone(), self.key.clone(), self.uid.clone(), self.why());
         self.spawn(Operation::Tell, async move {
             let patch = serde_json::json!({"metadata": {"uid": uid}, "status": patch});
             let result = context.api.run(&[Command::Patch { key, subresource: "status", patch }], &why).await;

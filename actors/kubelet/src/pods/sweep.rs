@@ -4,13 +4,14 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use cox_kit::Feed;
 use cox_objects::{Key, Resource};
 use cox_runtime::Sandbox;
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
 
+use crate::kept::uid_of;
 use crate::node::Context;
 use crate::spec::names::label;
 use crate::volumes::manager;
@@ -28,7 +29,7 @@ enum SweepError {
 }
 
 /// Removes what belongs to none of the pods with these uids, nor to one of the API; says whether all of it went.
-pub(super) async fn sweep<F: Feed>(context: Context<F>, workers: HashSet<String>) -> bool {
+pub(super) async fn sweep<F: Feed>(context: Arc<Context<F>>, workers: HashSet<String>) -> bool {
     let sandboxes = match context.runtime.list_sandboxes().await {
         Ok(sandboxes) => sandboxes,
         Err(error) => {
@@ -54,7 +55,7 @@ fn is_left<F: Feed>(context: &Context<F>, workers: &HashSet<String>, sandbox: &S
     let text = |name: &str| labels.get(name).map(String::as_str).unwrap_or_default();
     let uid = text(label::POD_UID);
     let key = Key::new(Resource::PODS, text(label::POD_NAMESPACE), text(label::POD_NAME));
-    let is_there = || context.view().at::<Pod>(&key).is_some_and(|p| p.metadata.uid.as_deref() == Some(uid));
+    let is_there = || context.feed.get(&key).is_some_and(|pod| uid_of(&pod).as_deref() == Some(uid));
     labels.contains_key(label::POD_UID) && !workers.contains(uid) && !is_there()
 }
 
@@ -91,7 +92,7 @@ async fn folders<F: Feed>(context: &Context<F>, workers: &HashSet<String>) -> Re
     }
     // Asked after the folders: a pod that came in between has none among them.
     let known: HashSet<String> =
-        context.view().list::<Pod>("").iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
+        context.feed.list(&Resource::PODS, "").iter().filter_map(|(_, pod)| uid_of(pod)).collect();
     for uid in all.into_iter().filter(|uid| !workers.contains(uid) && !known.contains(uid)) {
         let (folder, logs) = (root.join(&uid), context.config.log_root.clone());
         blocking(move || manager::tear_down(&folder).and_then(|()| remove_logs(&logs, &uid))).await?;

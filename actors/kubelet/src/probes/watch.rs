@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cox_kit::recorder::{About, Note};
 use cox_kit::{Feed, Scope, Task, Why};
 use cox_runtime::{ContainerId, ContainerState};
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use super::run::{Action, ask};
 use super::tracker::{Kind, Rhythm, Tracker};
 use crate::model::{ContainerView, time};
-use crate::node::Context;
+use crate::node::{Context, about};
 use crate::spec::names::Member;
 
 /// The probes of one running container; dropped, they end.
@@ -30,10 +31,10 @@ pub struct Probed {
 }
 
 struct Asking<F> {
-    context: Context<F>,
-    pod: Arc<Pod>,
+    context: Arc<Context<F>>,
+    /// The container, as Events refer to it.
+    about: About,
     container: Container,
-    field_path: String,
     id: ContainerId,
     ip: String,
     started_at: Timestamp,
@@ -43,8 +44,8 @@ struct Asking<F> {
 impl Prober {
     /// Starts the probes, as a task of the actor at `scope`. The startup probe (if it has not succeeded yet) holds up the others.
     pub fn start<F: Feed>(
-        context: &Context<F>,
-        pod: &Arc<Pod>,
+        context: &Arc<Context<F>>,
+        pod: &Pod,
         member: &Member,
         probed: Probed,
         scope: &Scope,
@@ -58,9 +59,8 @@ impl Prober {
         let name = format!("probes-{}", container.name);
         let asking = Asking {
             context: context.clone(),
-            pod: pod.clone(),
+            about: about(pod, &member.field_path()),
             container,
-            field_path: member.field_path(),
             id: probed.view.id,
             ip: probed.ip,
             started_at,
@@ -109,7 +109,7 @@ impl<F: Feed> Asking<F> {
             if !good {
                 let text = format!("{} probe failed: {text}", kind.title());
                 let why = Why::timer(kind.name(), self.context.feed.revision());
-                self.context.tell(&why, &self.pod, &self.field_path, true, "Unhealthy", text);
+                self.context.api.record(Note::warning(self.about.clone(), "Unhealthy", text), &why);
             }
             let Some(verdict) = tracker.answer(good) else { continue };
             (self.verdict)(kind, verdict);

@@ -32,6 +32,8 @@ pub(crate) struct Cluster {
     pub(crate) dir: TempDir,
     /// How long the runtime may take for a request.
     pub(crate) patience: Duration,
+    /// What the kubelet measures.
+    pub(crate) metrics: Registry,
 }
 
 pub(crate) async fn start() -> Cluster {
@@ -50,7 +52,8 @@ async fn with_patience(patience: Duration) -> Cluster {
     let runtime = Hollow::new();
     runtime.add_image(IMAGE, ImageConfig::default()).unwrap();
     let faulty = Faulty::new(runtime.clone());
-    let mut cluster = Cluster { core, kubelet: None, mirror, runtime, faulty, dir, patience };
+    let mut cluster =
+        Cluster { core, kubelet: None, mirror, runtime, faulty, dir, patience, metrics: Registry::default() };
     cluster.start_kubelet().await;
     cluster
 }
@@ -75,7 +78,7 @@ impl Cluster {
             feed: self.mirror.clone(),
             runtime: Arc::new(self.faulty.clone()),
             config,
-            metrics: Registry::default(),
+            metrics: self.metrics.clone(),
         };
         self.kubelet = Some(cox_kubelet::start(deps).await.unwrap());
     }
