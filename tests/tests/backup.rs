@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -84,6 +84,19 @@ async fn writer(client: Client, acknowledged: Arc<AtomicU64>, stop: Arc<AtomicBo
     Ok(())
 }
 
+/// The files of a cluster's keys: its authority's and tokens', and the bus' with their credentials.
+fn keys(data: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut keys = BTreeMap::new();
+    for folder in ["pki", "bus/keys", "bus/creds"] {
+        for entry in fs::read_dir(data.join(folder))? {
+            let path = entry?.path();
+            ensure!(fs::metadata(&path)?.permissions().mode() & 0o777 == 0o600, "{} is private", path.display());
+            keys.insert(path.strip_prefix(data)?.to_owned(), fs::read(&path)?);
+        }
+    }
+    Ok(keys)
+}
+
 fn verify(dir: &Path) -> Result<Output> {
     Ok(Command::new(binary()?).arg("verify").arg(dir).output()?)
 }
@@ -143,7 +156,11 @@ async fn a_backup_is_restored_whole_and_to_a_revision() -> Result<()> {
     let late = put(&client, "late", "1").await?;
     ensure!(late > head && refusal(&client, late).await?.is_none());
 
+    let before_restore = keys(&cluster.data())?;
+    ensure!(before_restore.keys().any(|path| path.ends_with("sa.key")), "{:?}", before_restore.keys());
     restored(&mut cluster, &backup, "first", &[])?;
+    // Whoever had credentials has them: clients, programs, nodes, and tokens.
+    ensure!(keys(&cluster.data())? == before_restore, "the keys are others");
     let client = cluster.client().await?;
     let whole = seen(&client).await?;
     ensure!(!whole.contains_key("late") && !whole.contains_key("gone"), "{whole:?}");

@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cox_tests::faults::{long, rounds};
-use cox_tests::process::Process;
+use cox_tests::process::{Process, binary};
 use cox_tests::wait::{Look, until};
 use cox_tests::{Cluster, Node, image, machine};
 use nix::sys::signal::{Signal, kill};
@@ -240,6 +241,55 @@ fn nobody_runs(rig: &Rig) -> Result<BTreeSet<i32>> {
         let none = pods.is_empty() && running.is_empty();
         Ok(if none { Look::Done(running) } else { Look::NotYet(format!("{pods:?}, {running:?} run")) })
     })
+}
+
+/// What a cluster has beside its node's containers is what a backup has.
+fn put_back(cluster: &Cluster, backup: &Path) -> Result<()> {
+    let (data, restored) = (cluster.data(), cluster.scratch().join("restored"));
+    let mut restore = Command::new(binary()?);
+    let done = restore.arg("restore").arg(backup).arg("--data-dir").arg(&restored).output()?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for entry in std::fs::read_dir(&data)?.flatten().filter(|entry| entry.file_name() != "node") {
+        let path = entry.path();
+        if path.is_dir() { std::fs::remove_dir_all(path)? } else { std::fs::remove_file(path)? }
+    }
+    for entry in std::fs::read_dir(&restored)?.flatten() {
+        std::fs::rename(entry.path(), data.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// The node is there all the time. A pod that the backup knows runs on, one that was deleted since is started again, and those that came
+/// since end.
+#[test]
+fn a_node_whose_cluster_is_restored_has_the_pods_of_the_backup() -> Result<()> {
+    let mut rig = Rig::start(Node { slot: 114 }, "86414")?;
+    rig.deploy(2)?;
+    let before = rig.settled(2)?;
+    let names = rig.pods(".metadata.name")?;
+    let backup = rig.cluster.scratch().join("backup");
+    rig.cluster.cox(&["backup", &backup.to_string_lossy()])?;
+    rig.scale(3)?;
+    rig.settled(3)?;
+    rig.cluster.kubectl(&["delete", "pod", names.first().context("no pod")?])?;
+    let after = rig.settled(3)?;
+    let [kept] = before.intersection(&after).copied().collect::<Vec<_>>()[..] else { bail!("{before:?}, {after:?}") };
+
+    rig.cluster.stop()?;
+    put_back(&rig.cluster, &backup)?;
+    rig.cluster.up()?;
+    // What the API tells is that of the backup at first, so it is the machine that is looked at.
+    until("what came after the backup ends, and what was there runs", PATIENCE, || {
+        let now = rig.processes()?;
+        let right = now.len() == 2 && now.intersection(&after).eq([&kept]);
+        Ok(Look::at(right, || format!("{now:?} after {after:?}; {kept} is to be kept")))
+    })?;
+    let now = rig.settled(2)?;
+    ensure!(now.contains(&kept), "{kept} was not left alone: {now:?}");
+    ensure!(rig.pods(".metadata.name")? == names, "{names:?} are the pods");
+    rig.scale(3)?;
+    ensure!(rig.settled(3)?.is_superset(&now), "and the node goes on");
+    Ok(())
 }
 
 /// Everything of the cluster on this machine but its own processes: mounts, namespaces, cables, tables, cgroups, monitors, addresses.
