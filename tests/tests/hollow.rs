@@ -81,6 +81,10 @@ fn a_deployment_runs_on_hollow_nodes() -> Result<()> {
         let left = items(&get(&cluster, &["pods"])?).count();
         Ok(Look::at(left == 0, || format!("{left} are left")))
     })?;
+    let said = std::fs::read_to_string(cluster.scratch().join("cox.log"))?;
+    let complaints = ["in a foreign place", "the NATS server complains", "malformed"];
+    let refused: Vec<_> = said.lines().filter(|line| complaints.iter().any(|about| line.contains(about))).collect();
+    assert!(refused.is_empty(), "components take each other for strangers: {refused:#?}");
     let data = cluster.data();
     cluster.stop()?;
     let left = machine::mentioning(&data.to_string_lossy())?;
