@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use cox_objects::At;
 use cox_tests::wait::{Look, until};
 use cox_tests::{Cluster, machine};
 use serde_json::{Value, json};
@@ -28,6 +29,24 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 fn ready(cluster: &Cluster) -> Result<u64> {
     let deployment = get(cluster, &["deployment", "web"])?;
     Ok(deployment.pointer("/status/readyReplicas").and_then(Value::as_u64).unwrap_or_default())
+}
+
+/// Each node's Lease is renewed every ten seconds at most, however alive it is: one more for where in the ten seconds its first renewal was.
+fn leases_are_rare(cluster: &Cluster) -> Result<()> {
+    let mut writes: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for line in cluster.cox(&["events", "--since", "0", "--json"])?.lines() {
+        let event: Value = serde_json::from_str(line)?;
+        if (text(&event, "/resource"), text(&event, "/namespace")) == ("leases", "kube-node-lease") {
+            let At::Time(time) = text(&event, "/time").parse()? else { bail!("no time: {event}") };
+            writes.entry(text(&event, "/name").to_owned()).or_default().push(time);
+        }
+    }
+    assert_eq!(writes.len(), NODES);
+    for (node, times) in writes {
+        let span = times.iter().max().zip(times.iter().min()).map_or(0, |(last, first)| last - first);
+        assert!(times.len() as u64 <= 2 + span / 10_000, "{node} wrote its Lease {} times in {span} ms", times.len());
+    }
+    Ok(())
 }
 
 #[test]
@@ -81,6 +100,7 @@ fn a_deployment_runs_on_hollow_nodes() -> Result<()> {
         let left = items(&get(&cluster, &["pods"])?).count();
         Ok(Look::at(left == 0, || format!("{left} are left")))
     })?;
+    leases_are_rare(&cluster)?;
     let said = std::fs::read_to_string(cluster.scratch().join("cox.log"))?;
     let complaints = ["in a foreign place", "the NATS server complains", "malformed"];
     let refused: Vec<_> = said.lines().filter(|line| complaints.iter().any(|about| line.contains(about))).collect();
