@@ -17,12 +17,14 @@ mod hollow;
 mod load;
 mod memory;
 mod pods;
+mod printer;
 mod report;
 mod schedule;
 mod target;
 mod watch;
 
-use report::{Measured, NodeMemory, Report};
+use printer::Printer;
+use report::{Measured, NodeMemory};
 use target::{Connection, Target, succeeded};
 
 /// How long the removal of the namespace is waited for (it may hold tens of thousands of pods), and a millisecond for each object that it was
@@ -46,39 +48,27 @@ pub async fn run(options: Bench) -> Result<()> {
     progress.enable_steady_tick(Duration::from_millis(100));
     let namespace = format!("cox-bench-{:08x}", rand::random::<u32>());
     let place = Place { target: &target, namespace, data_dir: memory::data_dir(&options, &file) };
-    let outcome = tokio::select! {
-        outcome = measure(&options, &place, &mut own, &progress) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
-    };
+    let colours = output::colours(&std::io::stdout());
+    let printer = Printer { server: target.server(), version: &version, json: options.json, colours, progress: &progress };
+    let outcome = interruptible(measure(&options, &place, &mut own, &printer)).await;
+    if options.keep {
+        return outcome;
+    }
     // Also after a failure: what was made is removed.
     let many = options.objects.iter().copied().max().unwrap_or(0);
-    let removed = remove(&place, &progress, REMOVAL + Duration::from_millis(many)).await;
+    let removal = remove(&place, &progress, REMOVAL + Duration::from_millis(many));
+    let removed = interruptible(removal).await.with_context(|| {
+        format!("removing what was made, the namespaces {} and {}", place.namespace, place.for_lists().namespace)
+    });
     progress.finish_and_clear();
-    let (server, colours) = (target.server().to_owned(), output::colours(&std::io::stdout()));
-    let mut missing = None;
-    match outcome? {
-        Outcome::Once(results, node) => {
-            missing = results.iter().find_map(Measured::missing);
-            let report = Report { server, version, results, node };
-            match options.json {
-                true => output::line(&serde_json::to_string_pretty(&report)?)?,
-                false => output::print(&report.table(colours))?,
-            }
-        }
-        Outcome::Grown(sizes) if options.json => {
-            let report = json!({"server": server, "version": version, "sizes": sizes});
-            output::line(&serde_json::to_string_pretty(&report)?)?;
-        }
-        Outcome::Grown(sizes) => output::print(&growth::text(sizes, &server, &version, colours))?,
-    }
-    removed?;
-    missing.map_or(Ok(()), |missing| bail!(missing))
+    outcome.and(removed)
 }
 
-/// What is printed.
-enum Outcome {
-    Once(Vec<Measured>, Option<NodeMemory>),
-    Grown(Vec<growth::Grown>),
+async fn interruptible(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+    }
 }
 
 /// Where is measured: a namespace, and another for lists, whose name is longer.
@@ -120,7 +110,8 @@ fn config_map(name: &str, note: u64) -> Value {
     })
 }
 
-async fn measure(options: &Bench, place: &Place<'_>, own: &mut Connection, progress: &ProgressBar) -> Result<Outcome> {
+async fn measure(options: &Bench, place: &Place<'_>, own: &mut Connection, printer: &Printer<'_>) -> Result<()> {
+    let progress = printer.progress;
     progress.set_message("preparing objects");
     let only_crowds = options.operations.iter().all(|operation| crowd::is_one(*operation));
     let most = options.connections.iter().copied().max().unwrap_or(1);
@@ -128,11 +119,12 @@ async fn measure(options: &Bench, place: &Place<'_>, own: &mut Connection, progr
     if options.operations.contains(&Operation::List) {
         prepare(&place.for_lists(), own, options.listed).await?;
     }
-    if options.objects.is_empty() {
-        let (results, node) = operations(options, place, progress, "made").await?;
-        return Ok(Outcome::Once(results, node));
+    if !options.objects.is_empty() {
+        return growth::measure(options, place, own, printer).await;
     }
-    Ok(Outcome::Grown(growth::measure(options, place, own, progress).await?))
+    let (results, node) = operations(options, place, progress, "made").await?;
+    printer.report(&results, node.as_ref())?;
+    results.iter().find_map(Measured::missing).map_or(Ok(()), |missing| bail!(missing))
 }
 
 /// Takes the figures of each operation, and the memory of a node that ran pods. The names of objects that it makes begin with `made`.
@@ -211,8 +203,7 @@ async fn remove(place: &Place<'_>, progress: &ProgressBar, patience: Duration) -
             }
             bail!("still there after {} seconds", patience.as_secs())
         };
-        let removing = format!("removing namespace {namespace}; see `kubectl get ns`");
-        gone.await.context(removing)?;
+        gone.await.with_context(|| format!("namespace {namespace}; see `kubectl get ns`"))?;
     }
     Ok(())
 }

@@ -1,18 +1,18 @@
 //! What a cluster carries as it grows: the same operations with more and more objects beside them, and what those take of memory and disk.
 
-use std::fmt::Write;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hyper::Method;
-use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::report::{Measured, Report};
+use super::printer::Printer;
+use super::report::Measured;
 use super::target::{Connection, succeeded};
 use super::{Place, config_map, operations};
 use crate::cli::Bench;
@@ -36,19 +36,20 @@ pub(super) struct Grown {
     /// What its log takes of the disk, in bytes; none if it does not say.
     disk_bytes: Option<f64>,
     /// The operations.
-    results: Vec<Measured>,
+    pub(super) results: Vec<Measured>,
 }
 
-/// Measures at each size, smallest first.
+/// Measures at each size, smallest first, and prints.
 ///
 /// # Errors
-/// If an object cannot be made, or the connection breaks.
+/// If an object cannot be made, the connection breaks, or nobody reads what is printed.
 pub(super) async fn measure(
     options: &Bench,
     place: &Place<'_>,
     own: &mut Connection,
-    progress: &ProgressBar,
-) -> Result<Vec<Grown>> {
+    printer: &Printer<'_>,
+) -> Result<()> {
+    let progress = printer.progress;
     let mut sizes = options.objects.clone();
     sizes.sort_unstable();
     let (mut grown, mut there) = (Vec::new(), 0);
@@ -65,16 +66,19 @@ pub(super) async fn measure(
         let (results, _) = operations(options, place, progress, &format!("at{objects}")).await?;
         let figures = figures(own).await.unwrap_or_default();
         let figure = |name: &str| figure(&figures, name);
-        grown.push(Grown {
+        let size = Grown {
             objects,
             loaded_per_second,
             list_all_seconds,
             resident_bytes: figure("cox_process_resident_memory_bytes"),
             disk_bytes: figure("cox_log_disk_bytes"),
             results,
-        });
+        };
+        printer.size(&size)?;
+        grown.push(size);
     }
-    Ok(grown)
+    printer.sizes(&grown)?;
+    grown.iter().flat_map(|size| &size.results).find_map(Measured::missing).map_or(Ok(()), |missing| bail!(missing))
 }
 
 async fn fill(place: &Place<'_>, from: u64, to: u64) -> Result<()> {
@@ -127,24 +131,16 @@ fn figure(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// For people: a table for each size.
-pub(super) fn text(grown: Vec<Grown>, server: &str, version: &str, colours: bool) -> String {
-    let mut out = String::new();
-    for size in grown {
+impl fmt::Display for Grown {
+    /// What is over the table of a size.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib =
             |bytes: Option<f64>| bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.0} MiB", bytes / 1048576.0));
-        let Grown { objects, loaded_per_second, list_all_seconds, resident_bytes, disk_bytes, results } = size;
-        let _ = writeln!(
-            out,
-            "{objects} objects: made {loaded_per_second:.0} a second, all listed in {list_all_seconds:.2} s, resident {}, log {}",
-            mib(resident_bytes),
-            mib(disk_bytes)
-        );
-        let report = Report { server: server.to_owned(), version: version.to_owned(), results, node: None };
-        out.push_str(&report.table(colours));
-        out.push('\n');
+        let Grown { objects, loaded_per_second, list_all_seconds, .. } = self;
+        let (resident, disk) = (mib(self.resident_bytes), mib(self.disk_bytes));
+        write!(out, "{objects} objects: made {loaded_per_second:.0} a second, all listed in {list_all_seconds:.2} s, ")?;
+        writeln!(out, "resident {resident}, log {disk}")
     }
-    out
 }
 
 #[cfg(test)]
@@ -159,21 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn each_size_has_its_table() {
-        let size = |objects, disk_bytes| Grown {
-            objects,
+    fn each_size_says_what_it_is() {
+        let mut size = Grown {
+            objects: 1000,
             loaded_per_second: 5000.4,
             list_all_seconds: 1.5,
             resident_bytes: Some(209_715_200.0),
-            disk_bytes,
+            disk_bytes: None,
             results: Vec::new(),
         };
-        let text = text(vec![size(10, None), size(1000, Some(1048576.0))], "https://x", "v1", false);
-        assert!(text.starts_with(
-            "10 objects: made 5000 a second, all listed in 1.50 s, resident 200 MiB, log -\nhttps://x (v1)\n"
-        ));
-        assert!(
-            text.contains("\n1000 objects: made 5000 a second, all listed in 1.50 s, resident 200 MiB, log 1 MiB\n")
-        );
+        let made = "1000 objects: made 5000 a second, all listed in 1.50 s, resident 200 MiB";
+        assert_eq!(size.to_string(), format!("{made}, log -\n"));
+        size.disk_bytes = Some(1048576.0);
+        assert_eq!(size.to_string(), format!("{made}, log 1 MiB\n"));
     }
 }

@@ -147,16 +147,16 @@ impl NodeMemory {
 
 /// All of it.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
-    pub(super) server: String,
-    pub(super) version: String,
-    pub(super) results: Vec<Measured>,
+pub(super) struct Report<'a> {
+    pub(super) server: &'a str,
+    pub(super) version: &'a str,
+    pub(super) results: &'a [Measured],
     /// If pods were measured on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) node: Option<NodeMemory>,
+    pub(super) node: Option<&'a NodeMemory>,
 }
 
-impl Report {
+impl Report<'_> {
     /// For people.
     pub(super) fn table(&self, colours: bool) -> String {
         let bold = |text: String| if colours { format!("\x1b[1m{text}\x1b[0m") } else { text };
@@ -167,7 +167,7 @@ impl Report {
         );
         let _ = writeln!(out, "{}", bold(head));
         let figure = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"));
-        for m in &self.results {
+        for m in self.results {
             let (p50, p90) = (figure(m.p50_ms), figure(m.p90_ms));
             let (p99, max) = (figure(m.p99_ms), figure(m.max_ms));
             let line = format!(
@@ -180,7 +180,7 @@ impl Report {
         for (m, (name, figure)) in self.results.iter().flat_map(|m| m.facts.iter().map(move |fact| (m, fact))) {
             let _ = writeln!(out, "{}: {name}: {figure:.2}", m.operation);
         }
-        for m in &self.results {
+        for m in self.results {
             if let Some(failure) = &m.failure {
                 let _ = writeln!(
                     out,
@@ -229,7 +229,7 @@ mod tests {
         }
         let measured = all.measured("create", 2, Duration::from_secs(2));
         assert_eq!((measured.count, measured.failures, measured.per_second), (2, 2, 1.0));
-        let report = Report { server: "https://x".into(), version: "v1".into(), results: vec![measured], node: None };
+        let report = Report { server: "https://x", version: "v1", results: &[measured], node: None };
         let table = report.table(false);
         assert!(table.contains("create at 2 connections failed 2 times, first with: 429: worker 0"), "{table}");
         assert!(!table.contains('\x1b'));

@@ -48,6 +48,9 @@ pub struct Bench {
     /// Measure with so many ConfigMaps beside those that the measurements make: one table for each number, the smallest first.
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub objects: Vec<u64>,
+    /// Leave the namespaces that were made, to see what a cluster does with what is in them; else they are removed at the end.
+    #[arg(long)]
+    pub keep: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
