@@ -90,6 +90,7 @@ impl Process {
 /// That of `start`, or which component failed too often. What was started is stopped in either case.
 pub async fn run(telemetry: &cli::Telemetry, start: impl AsyncFnOnce(&mut Process) -> Result<String>) -> Result<()> {
     let spans = telemetry::start(telemetry)?;
+    cox_runtime::return_large_blocks();
     open_many_files();
     let mut signals = Signals::new()?;
     let mut process = Process::default();

@@ -36,4 +36,4 @@ pub use port::stream::{
     AttachOptions, Duplex, ExecOptions, ExecOutcome, ExecOutput, Reader, Session, TerminalSize, Writer,
 };
 pub use port::{Event, Runtime, RuntimeInfo};
-pub use sys::release_code;
+pub use sys::{release_code, return_large_blocks};

@@ -94,6 +94,15 @@ pub fn release_code() -> io::Result<()> {
     Ok(())
 }
 
+/// From now on the C library (which RocksDB's memory comes from) gives large blocks back to the system once they are freed: by itself it
+/// keeps blocks of a size that was freed before on its heap, where the small ones between them hold them fast.
+pub fn return_large_blocks() {
+    const LARGE: libc::c_int = 256 << 10;
+    // SAFETY: it sets a number that the allocator reads; any thread may call it at any time (mallopt(3)).
+    // It fails for a number that is too large, which this one is not.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+}
+
 /// The private mappings of files that cannot be written and have no page of their own, also none in swap (proc(5), smaps):
 /// `55d2-55d9 r-xp 00acd000 08:01 4711  /usr/bin/cox`, then lines of figures, `Anonymous: 0 kB` and `Swap: 0 kB` among them.
 fn unchanged(smaps: &str) -> Vec<Range<usize>> {

@@ -176,7 +176,7 @@ impl Report<'_> {
             );
             let _ = writeln!(out, "{line}");
         }
-        out += &self.node.iter().map(NodeMemory::lines).collect::<String>();
+        out += &self.node.map(NodeMemory::lines).unwrap_or_default();
         for (m, (name, figure)) in self.results.iter().flat_map(|m| m.facts.iter().map(move |fact| (m, fact))) {
             let _ = writeln!(out, "{}: {name}: {figure:.2}", m.operation);
         }

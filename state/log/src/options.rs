@@ -38,8 +38,8 @@ impl Default for Options {
             max_refusals: 16_384,
             cache: 8 << 20,
             recent_events: 2 << 20,
-            recent_objects: 8 << 20,
-            write_buffer: 16 << 20,
+            recent_objects: 4 << 20,
+            write_buffer: 12 << 20,
         }
     }
 }
