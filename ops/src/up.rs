@@ -40,8 +40,7 @@ async fn start(options: &Up, process: &mut Process) -> Result<String> {
     let cluster = Cluster::open(data_dir)?;
     let listen = if parts.contains(&Part::Gateway) {
         // Of a cluster that runs already the process says more than the port.
-        address::free(options.listen)
-            .or_else(|taken| Err(cox_log::is_free(&cluster.dir).err().map_or(taken, Into::into)))?
+        address::free(options.listen).map_err(|taken| cox_log::is_free(&cluster.dir).err().map_or(taken, Into::into))?
     } else {
         options.listen
     };
