@@ -21,7 +21,7 @@ use crate::site::Site;
 /// The first address of the first node's pods; each node has a /24 of what is left for carriers (RFC 6598), which no real pod has.
 const FIRST: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 0);
 /// What a hollow node remembers of changes: little, for there are many.
-const REMEMBERED: Limits = Limits { entries: 256, bytes: 64 << 10, age: 15 * 60 * 1000 };
+const REMEMBERED: Limits = Limits { entries: 64, bytes: 16 << 10, age: 15 * 60 * 1000 };
 /// How many are started at a time.
 const AT_A_TIME: usize = 64;
 

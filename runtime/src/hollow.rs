@@ -106,7 +106,7 @@ impl Hollow {
     /// It remembers few events; who misses some is told so, and looks at everything.
     #[must_use]
     pub fn of_node(first_address: Ipv4Addr) -> Self {
-        Self::made(first_address, true, 64)
+        Self::made(first_address, true, 16)
     }
 
     /// An empty one.
