@@ -13,13 +13,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
+mod packed;
 mod port;
+
+use packed::Packed;
 
 use crate::clock;
 use crate::images::Reference;
 use crate::images::digest::sha256;
 use crate::port::Event;
-use crate::port::container::{ContainerId, ContainerInfo, ContainerSpec, ContainerState, ExitReason, User};
+use crate::port::container::{ContainerId, ContainerInfo, ContainerSpec, ContainerState, ExitReason, User, UserSpec};
 use crate::port::error::{ContainerError, ImageError, SandboxError};
 use crate::port::image::{Image, ImageConfig};
 use crate::port::sandbox::{Sandbox, SandboxId, SandboxSpec, SandboxState};
@@ -41,7 +44,7 @@ struct World {
     any_image: bool,
     /// Images that a registry would have, by normalized name.
     remote: BTreeMap<String, Image>,
-    sandboxes: BTreeMap<SandboxId, Sandbox>,
+    sandboxes: BTreeMap<SandboxId, Packed<Sandbox>>,
     containers: BTreeMap<ContainerId, Container>,
     exec: ExecHandler,
     /// Why a container of this command cannot start.
@@ -50,7 +53,8 @@ struct World {
 }
 
 struct Container {
-    spec: ContainerSpec,
+    sandbox: SandboxId,
+    spec: Packed<ContainerSpec>,
     image_id: String,
     created_at: i64,
     state: ContainerState,
@@ -58,26 +62,28 @@ struct Container {
 
 impl Container {
     fn info(&self, id: &ContainerId) -> ContainerInfo {
+        let ContainerSpec { sandbox, name, attempt, labels, .. } = self.spec.get();
         ContainerInfo {
             id: id.clone(),
-            sandbox: self.spec.sandbox.clone(),
-            name: self.spec.name.clone(),
-            attempt: self.spec.attempt,
-            labels: self.spec.labels.clone(),
+            sandbox,
+            name,
+            attempt,
+            labels,
             image_id: self.image_id.clone(),
             created_at: self.created_at,
             state: self.state.clone(),
         }
     }
+}
 
-    fn user(&self) -> User {
-        let (uid, gid) = (self.spec.user.uid.unwrap_or(0), self.spec.user.gid.unwrap_or(0));
-        let mut supplemental_groups = self.spec.user.supplemental_groups.clone();
-        supplemental_groups.push(gid);
-        supplemental_groups.sort_unstable();
-        supplemental_groups.dedup();
-        User { uid, gid, supplemental_groups }
-    }
+/// Who runs a container of this spec: there are no files that would say more.
+fn user(asked: &UserSpec) -> User {
+    let (uid, gid) = (asked.uid.unwrap_or(0), asked.gid.unwrap_or(0));
+    let mut supplemental_groups = asked.supplemental_groups.clone();
+    supplemental_groups.push(gid);
+    supplemental_groups.sort_unstable();
+    supplemental_groups.dedup();
+    User { uid, gid, supplemental_groups }
 }
 
 impl Default for Hollow {
@@ -176,16 +182,16 @@ impl Hollow {
         };
         let (message, finished_at) = (String::new(), clock::now());
         container.state = ContainerState::Exited { exit_code, signal, reason, message, started_at, finished_at };
-        let sandbox = container.spec.sandbox.clone();
+        let sandbox = container.sandbox.clone();
         // Nobody need listen.
         let _ = self.events.send(Event::Exited { sandbox, container: id.clone(), exit_code });
         Ok(())
     }
 
-    fn create_sandbox(&self, spec: SandboxSpec) -> Sandbox {
+    fn create_sandbox(&self, spec: SandboxSpec) -> Result<Sandbox, SandboxError> {
         let mut world = self.world.lock();
         if let Some(sandbox) = world.sandboxes.get(&spec.id) {
-            return sandbox.clone();
+            return Ok(sandbox.get());
         }
         let mut addresses = Vec::new();
         if !spec.host.network {
@@ -193,8 +199,9 @@ impl Hollow {
             world.next_address += 1;
         }
         let sandbox = Sandbox { spec, state: SandboxState::Ready, created_at: clock::now(), addresses, netns: None };
-        world.sandboxes.insert(sandbox.spec.id.clone(), sandbox.clone());
-        sandbox
+        let invalid = |error: serde_json::Error| SandboxError::Invalid { field: "spec", reason: error.to_string() };
+        world.sandboxes.insert(sandbox.spec.id.clone(), Packed::new(&sandbox).map_err(invalid)?);
+        Ok(sandbox)
     }
 
     fn stop_sandbox(&self, id: &SandboxId) {
@@ -202,15 +209,17 @@ impl Hollow {
             // Those that do not run need not end.
             let _ = self.end(&container, 137, Some(9), ExitReason::Ended);
         }
-        if let Some(sandbox) = self.world.lock().sandboxes.get_mut(id) {
-            sandbox.state = SandboxState::Stopped;
-            sandbox.addresses.clear();
+        if let Some(packed) = self.world.lock().sandboxes.get_mut(id) {
+            let stopped = Sandbox { state: SandboxState::Stopped, addresses: Vec::new(), ..packed.get() };
+            if let Ok(stopped) = Packed::new(&stopped) {
+                *packed = stopped;
+            }
         }
     }
 
     fn containers_of(&self, sandbox: &SandboxId) -> Vec<ContainerId> {
         let world = self.world.lock();
-        world.containers.iter().filter(|(_, c)| c.spec.sandbox == *sandbox).map(|(id, _)| id.clone()).collect()
+        world.containers.iter().filter(|(_, c)| c.sandbox == *sandbox).map(|(id, _)| id.clone()).collect()
     }
 
     fn create_container(&self, spec: ContainerSpec) -> Result<ContainerId, ContainerError> {
@@ -220,7 +229,7 @@ impl Hollow {
         if world.containers.contains_key(&id) {
             return Ok(id);
         }
-        if world.sandboxes.get(&spec.sandbox).is_none_or(|s| s.state != SandboxState::Ready) {
+        if world.sandboxes.get(&spec.sandbox).is_none_or(|s| s.get().state != SandboxState::Ready) {
             return Err(ContainerError::NoSandbox(spec.sandbox));
         }
         let image_id = match image {
@@ -228,7 +237,10 @@ impl Hollow {
             None if world.any_image => spec.image.clone(),
             None => return Err(ContainerError::NoImage(spec.image)),
         };
-        let container = Container { spec, image_id, created_at: clock::now(), state: ContainerState::Created };
+        let invalid = |error: serde_json::Error| ContainerError::Invalid { field: "spec", reason: error.to_string() };
+        let packed = Packed::new(&spec).map_err(invalid)?;
+        let (sandbox, state) = (spec.sandbox, ContainerState::Created);
+        let container = Container { sandbox, spec: packed, image_id, created_at: clock::now(), state };
         world.containers.insert(id.clone(), container);
         Ok(id)
     }
@@ -245,8 +257,9 @@ impl Hollow {
             ContainerState::Exited { .. } => return Err(ContainerError::NotRunning(id.clone())),
             ContainerState::Created => {}
         }
-        let sandbox = container.spec.sandbox.clone();
-        if let Some(reason) = start_errors.get(&container.spec.command) {
+        let sandbox = container.sandbox.clone();
+        let fails = if start_errors.is_empty() { None } else { start_errors.get(&container.spec.get().command) };
+        if let Some(reason) = fails {
             container.state = ContainerState::Exited {
                 exit_code: 128,
                 signal: None,
@@ -275,7 +288,7 @@ impl Hollow {
         if !matches!(container.state, ContainerState::Running { .. }) {
             return Err(ContainerError::NotRunning(id.clone()));
         }
-        Ok((container.spec.clone(), Arc::clone(&world.exec)))
+        Ok((container.spec.get(), Arc::clone(&world.exec)))
     }
 
     /// The exit code of a container, if it has ended.
@@ -309,7 +322,7 @@ impl Hollow {
     fn ready_sandbox(&self, id: &SandboxId) -> Result<(), SandboxError> {
         match self.world.lock().sandboxes.get(id) {
             None => Err(SandboxError::NotFound(id.clone())),
-            Some(s) if s.state != SandboxState::Ready => Err(SandboxError::NotRunning(id.clone())),
+            Some(s) if s.get().state != SandboxState::Ready => Err(SandboxError::NotRunning(id.clone())),
             Some(_) => Ok(()),
         }
     }

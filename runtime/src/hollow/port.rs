@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::future::{BoxFuture, ready};
 use tokio::sync::{broadcast, mpsc};
 
-use super::Hollow;
+use super::packed::Packed;
+use super::{Hollow, user};
 use crate::clock;
 use crate::port::container::{ContainerId, ContainerInfo, ContainerSpec, ContainerStats, ContainerStatus};
 use crate::port::error::{ContainerError, ImageError, SandboxError};
@@ -67,7 +68,7 @@ impl Runtime for Hollow {
     }
 
     fn create_sandbox(&self, spec: SandboxSpec) -> BoxFuture<'_, Result<Sandbox, SandboxError>> {
-        now(Ok(self.create_sandbox(spec)))
+        now(self.create_sandbox(spec))
     }
 
     fn stop_sandbox<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
@@ -78,17 +79,17 @@ impl Runtime for Hollow {
     fn remove_sandbox<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), SandboxError>> {
         self.stop_sandbox(id);
         let mut world = self.world.lock();
-        world.containers.retain(|_, c| c.spec.sandbox != *id);
+        world.containers.retain(|_, c| c.sandbox != *id);
         world.sandboxes.remove(id);
         now(Ok(()))
     }
 
     fn sandbox<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Option<Sandbox>, SandboxError>> {
-        now(Ok(self.world.lock().sandboxes.get(id).cloned()))
+        now(Ok(self.world.lock().sandboxes.get(id).map(Packed::get)))
     }
 
     fn list_sandboxes(&self) -> BoxFuture<'_, Result<Vec<Sandbox>, SandboxError>> {
-        now(Ok(self.world.lock().sandboxes.values().cloned().collect()))
+        now(Ok(self.world.lock().sandboxes.values().map(Packed::get).collect()))
     }
 
     fn sandbox_stats<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<SandboxStats, SandboxError>> {
@@ -130,12 +131,13 @@ impl Runtime for Hollow {
     ) -> BoxFuture<'a, Result<Option<ContainerStatus>, ContainerError>> {
         let world = self.world.lock();
         let status = world.containers.get(id).map(|c| {
-            let folder = world.sandboxes.get(&c.spec.sandbox).map(|s| s.spec.log_directory.clone());
+            let folder = world.sandboxes.get(&c.sandbox).map(|s| s.get().spec.log_directory);
+            let spec = c.spec.get();
             ContainerStatus {
                 info: c.info(id),
-                spec: c.spec.clone(),
-                user: c.user(),
-                log_path: folder.unwrap_or_default().join(&c.spec.log_path),
+                user: user(&spec.user),
+                log_path: folder.unwrap_or_default().join(&spec.log_path),
+                spec,
             }
         });
         now(Ok(status))
@@ -147,7 +149,7 @@ impl Runtime for Hollow {
     ) -> BoxFuture<'a, Result<Vec<ContainerInfo>, ContainerError>> {
         let world = self.world.lock();
         let wanted = |of: &SandboxId| sandbox.is_none_or(|wanted| wanted == of);
-        let listed = world.containers.iter().filter(|(_, c)| wanted(&c.spec.sandbox));
+        let listed = world.containers.iter().filter(|(_, c)| wanted(&c.sandbox));
         now(Ok(listed.map(|(id, c)| c.info(id)).collect()))
     }
 

@@ -194,6 +194,8 @@ impl<F: Feed> State<F> {
         self.begun += 1;
         let serial = self.begun;
         let (myself, own) = (self.myself.clone(), operation.clone());
+        // Boxed: each future around another one holds room for it twice, and there are five around this one.
+        let work = Box::pin(work);
         let work = async move {
             let finished = work.await;
             // A worker that is gone has no use for the news.

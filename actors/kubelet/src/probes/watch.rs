@@ -66,7 +66,8 @@ impl Prober {
             started_at,
             verdict: probed.verdict,
         };
-        Prober(Task::start(scope, &name, async move { asking.all(probed.started).await }, panicked))
+        // Boxed for what is put around it, which would hold room for it again and again as long as the container runs.
+        Prober(Task::start(scope, &name, Box::pin(async move { asking.all(probed.started).await }), panicked))
     }
 }
 
