@@ -119,6 +119,30 @@ async fn a_taken_port_is_named() {
     assert!(matches!(error, ServerError::PortTaken { port: p, .. } if p == port), "{error}");
 }
 
+/// The ports that a process listens on.
+fn listens(pid: i32) -> Vec<u16> {
+    let links = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let files: Vec<String> =
+        links.filter_map(|link| Some(std::fs::read_link(link.path()).ok()?.to_string_lossy().into_owned())).collect();
+    let tables = ["tcp", "tcp6"].map(|table| std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap());
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    let listening = lines.filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (place, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        let ours = *state == "0A" && files.contains(&format!("socket:[{inode}]"));
+        ours.then(|| u16::from_str_radix(place.rsplit(':').next()?, 16).ok()).flatten()
+    });
+    listening.collect()
+}
+
+/// No monitoring, no leaf nodes, no clusters: whoever can reach this machine finds one port, and that asks for credentials.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_listens_on_its_own_port_only() {
+    let cluster = Cluster::start().await;
+    let port: u16 = cluster.server.url().rsplit(':').next().unwrap().parse().unwrap();
+    assert_eq!(listens(cluster.server.pid().unwrap()), [port]);
+}
+
 const HELPER: &str = "COX_BUS_TEST_SERVER_DIR";
 
 /// Not a test: run by the one below in a process of its own.

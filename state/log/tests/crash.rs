@@ -62,7 +62,8 @@ fn round(dir: &Path, round: u64) -> Vec<(u64, u64)> {
     let mut acknowledged = Vec::new();
     // The acknowledged writes themselves are the clock that matters; each round is another moment of it.
     let enough = 5 + (round * 37) % 150;
-    let deadline = Instant::now() + Duration::from_secs(30);
+    // Each write waits for the disk, which others may use, too.
+    let deadline = Instant::now() + Duration::from_secs(180);
     let mut killed = false;
     while let Some(Ok(line)) = lines.next() {
         if let Some((id, first)) = line.rsplit_once("ack ").and_then(|(_, rest)| rest.split_once(' ')) {
