@@ -49,7 +49,8 @@ pub async fn run(options: Bench) -> Result<()> {
     let namespace = format!("cox-bench-{:08x}", rand::random::<u32>());
     let place = Place { target: &target, namespace, data_dir: memory::data_dir(&options, &file) };
     let colours = output::colours(&std::io::stdout());
-    let printer = Printer { server: target.server(), version: &version, json: options.json, colours, progress: &progress };
+    let printer =
+        Printer { server: target.server(), version: &version, json: options.json, colours, progress: &progress };
     let outcome = interruptible(measure(&options, &place, &mut own, &printer)).await;
     if options.keep {
         return outcome;

@@ -5,7 +5,18 @@ use cox_tests::Cluster;
 use serde_json::Value;
 
 const SMALL: [&str; 13] = [
-    "bench", "--connections", "2", "--watchers", "2", "--listed", "10", "--count", "20", "--time", "20s", "--objects",
+    "bench",
+    "--connections",
+    "2",
+    "--watchers",
+    "2",
+    "--listed",
+    "10",
+    "--count",
+    "20",
+    "--time",
+    "20s",
+    "--objects",
     "40,20",
 ];
 

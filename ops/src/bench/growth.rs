@@ -138,7 +138,10 @@ impl fmt::Display for Grown {
             |bytes: Option<f64>| bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.0} MiB", bytes / 1048576.0));
         let Grown { objects, loaded_per_second, list_all_seconds, .. } = self;
         let (resident, disk) = (mib(self.resident_bytes), mib(self.disk_bytes));
-        write!(out, "{objects} objects: made {loaded_per_second:.0} a second, all listed in {list_all_seconds:.2} s, ")?;
+        write!(
+            out,
+            "{objects} objects: made {loaded_per_second:.0} a second, all listed in {list_all_seconds:.2} s, "
+        )?;
         writeln!(out, "resident {resident}, log {disk}")
     }
 }
