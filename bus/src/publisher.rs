@@ -2,7 +2,8 @@
 //!
 //! ## Flow
 //! It looks at the stream's end and plans: go on there, leap (purge to the sequence that it needs and refill), or make
-//! the stream anew. Then it publishes with a window of messages in flight, each saying which sequence it expects before
+//! the stream anew. Whoever looks after the stream's consumers has a [`Turn`] then, since a stream that lost its end took them back with it.
+//! Then it publishes with a window of messages in flight, each saying which sequence it expects before
 //! it; every so often, and at the end of what there is, one asks for an acknowledgement, which speaks for all before it. A refusal, a missing
 //! acknowledgement or a reconnect leads back to the look at the stream's end; a stream that stores nothing more is
 //! made anew.
@@ -31,8 +32,10 @@ use crate::source::{EventSource, SourceError};
 use crate::{Bus, CallError, event};
 
 mod plan;
+mod turn;
 mod window;
 
+pub use self::turn::{Turn, Turns};
 pub use crate::jetstream::{JetStreamError, StreamEnd};
 
 use self::plan::{Plan, Stuck};
@@ -89,12 +92,20 @@ pub struct Publisher<S> {
     sealing: SealingKey,
     /// The revision up to which the stream has everything, for whoever wants to know.
     stored: Arc<AtomicU64>,
+    /// Whoever looks after the stream's consumers has a turn each time before it publishes.
+    turn: Turn,
 }
 
 impl<S: EventSource> Publisher<S> {
     /// A publisher of this log; `sealing` seals its Secrets.
     pub fn new(bus: Bus, source: Arc<S>, sealing: SealingKey) -> Self {
-        Publisher { bus, source, sealing, stored: Arc::default() }
+        Publisher { bus, source, sealing, stored: Arc::default(), turn: Turn::default() }
+    }
+
+    /// The same; whoever takes its turns sees to the stream's consumers before anything is published again.
+    #[must_use]
+    pub fn giving(self, turn: Turn) -> Self {
+        Publisher { turn, ..self }
     }
 
     /// The same; it notes there up to which revision the stream has acknowledged everything.
@@ -206,6 +217,7 @@ impl<S: EventSource> Publisher<S> {
             Plan::Ahead(stream) => return Err(PublishError::Ahead { stream, log: head }.into()),
         };
         self.stored.store(next.saturating_sub(1), Ordering::Relaxed);
+        self.turn.give().await;
         let number = format!("{:x}", rand::random::<u32>());
         let own = self.bus.link.owner.token();
         let acks = self.bus.subscribe(self.bus.link.address(&own, &format!("ack.{number}.*")), None).await?;

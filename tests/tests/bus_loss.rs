@@ -1,11 +1,15 @@
-//! nats-server is killed with SIGKILL under load, several times: no write fails, and everyone who follows ends equal to the log.
+//! nats-server is killed with SIGKILL under load, several times, or lost the end of its stream: no write fails, and everyone who follows ends equal
+//! to the log.
 
 use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use cox_tests::faults::follow::Follower;
 use cox_tests::wait::{Look, until_async};
 use cox_tests::{Cluster, log};
 use futures::StreamExt;
@@ -14,7 +18,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, W
 use kube::{Client, ResourceExt};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const KILLS: u64 = 5;
 const WRITERS: usize = 4;
@@ -167,4 +171,54 @@ fn change(change: cox_objects::Change) -> &'static str {
         cox_objects::Change::Modified => "MODIFIED",
         cox_objects::Change::Deleted => "DELETED",
     }
+}
+
+/// The newest file of messages of the cluster's event stream.
+fn newest_block(folder: &Path) -> Result<Option<PathBuf>> {
+    let mut newest = None;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let found = if path.is_dir() { newest_block(&path)? } else { Some(path) };
+        let block = found.filter(|path| path.extension().is_some_and(|end| end == "blk"));
+        newest = newest.max(block.filter(|path| path.to_string_lossy().contains("/msgs/")));
+    }
+    Ok(newest)
+}
+
+/// A bus that lost the end of its stream takes the consumers in it back too; nothing comes a second time that was acknowledged, and nothing
+/// from before a consumer began.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_lost_its_end_gives_no_consumer_what_is_behind_it() -> Result<()> {
+    let mut cluster = Cluster::without_node(&[])?;
+    let maps: Api<ConfigMap> = Api::default_namespaced(cluster.client().await?);
+    let make = async |name: String| {
+        let map: ConfigMap =
+            serde_json::from_value(json!({"metadata": {"name": name}, "data": {"x": "x".repeat(900)}}))?;
+        revision(&maps.create(&PostParams::default(), &map).await?)
+    };
+    for number in 0..200 {
+        make(format!("before-{number}")).await?;
+    }
+    let follower = Follower::consumer(&cluster, "shop").await?;
+    let seen = make("seen".to_owned()).await?;
+    until_async("the program has acknowledged the first event", PATIENCE, || async {
+        let position = cluster.cox(&["integrator", "list", "--json"])?;
+        let position: Value = serde_json::from_str(&position)?;
+        let position = position.pointer("/shop/position").and_then(Value::as_u64).unwrap_or(0);
+        Ok(Look::at(position >= seen, || format!("it is at {position} of {seen}")))
+    })
+    .await?;
+
+    cluster.stop()?;
+    let block = newest_block(&cluster.data())?.context("the stream has no file")?;
+    let length = fs::metadata(&block)?.len();
+    OpenOptions::new().write(true).open(&block)?.set_len(length.saturating_sub(100_000))?;
+    fs::remove_file(block.with_file_name("index.db"))?;
+    cluster.up()?;
+
+    let last = make("last".to_owned()).await?;
+    let record = follower.finish(0, last).await?;
+    let revisions: Vec<u64> = record.seen.iter().map(|seen| seen.revision).collect();
+    ensure!(revisions == [seen, last], "it saw {revisions:?} of {seen} and {last}");
+    cluster.stop()
 }

@@ -1,7 +1,8 @@
 //! The actor that looks after outside programs: their consumers in the event stream, what they missed, and whether they still may read.
 //!
 //! Flow: an operator registers a program on the control subject; its registration is a file and its consumer is in JetStream. Every two
-//! seconds each one is looked at: a user who may no longer read ends it, a lost consumer is made again where it was, and events that the
+//! seconds, and each time before publishing begins again, each one is looked at: a user who may no longer read ends it, a consumer that is lost, or
+//! that a stream without its end took back with it, is made again where it was, and events that the
 //! stream dropped before they were acknowledged become a notice, published until the program says that it read them from the log.
 //!
 //! Guarantees: every event that passes a program's filters reaches it at least once, by its consumer or by a read after a notice; with one
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use cox_bus::integrator::{Consumer, Consumers, Filter, Gap, Page, Read, Window};
-use cox_bus::publisher::JetStreamError;
+use cox_bus::publisher::{JetStreamError, Turns};
 use cox_bus::{Bus, Identity, SealingKey};
 use cox_kit::Scope;
 use cox_kit::supervise::StartError;
@@ -74,6 +75,9 @@ pub struct Integrator {
     pub in_flight: u32,
     /// Everything up to here was acknowledged, did not pass its filters, or is in `gap`.
     pub position: Revision,
+    /// Up to where its consumer was seen to be: one that is behind that was taken back.
+    #[serde(default)]
+    pub acknowledged: Revision,
     /// What the stream dropped and it has not read from the log yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Gap>,
@@ -112,7 +116,7 @@ pub(crate) async fn serve(
     bus: Bus,
     executor: Executor,
     dir: PathBuf,
-    sealing: SealingKey,
+    (sealing, mut turns): (SealingKey, Turns),
     scope: Scope,
 ) -> Result<(), StartError> {
     let mut control = bus.listen(bus.subjects().ctl(&Identity::Apiserver, QUESTION), None).await?;
@@ -139,6 +143,10 @@ pub(crate) async fn serve(
                     _ => continue,
                 };
                 heard.answer_json(&page).await?;
+            }
+            number = turns.next() => {
+                keeper.look().await;
+                turns.over(number);
             }
             _ = tick.tick() => keeper.look().await,
         }
@@ -171,7 +179,9 @@ impl Keeper {
         rules::may_read(&self.executor.stored, &new.user, &filters).map_err(Refused::Bad)?;
         let New { name, user, filters: written, since, in_flight } = new;
         let position = since.unwrap_or(head);
-        let one = Integrator { name, user, filters: written, in_flight, position, gap: None, ended: None };
+        let acknowledged = position;
+        let one =
+            Integrator { name, user, filters: written, in_flight, position, acknowledged, gap: None, ended: None };
         // The file comes first: a consumer without one would be nobody's.
         self.registry.put(one.clone())?;
         if let Err(error) = self.make_consumer(&one, filters).await {
@@ -244,13 +254,22 @@ impl Keeper {
             return self.registry.put(Integrator { ended: Some(why), ..one });
         }
         let before = one.clone();
-        let acknowledged = match Consumers::new(&self.bus).position(&one.name).await? {
-            Some(position) => position,
-            None => {
+        let consumers = Consumers::new(&self.bus);
+        let acknowledged = match consumers.position(&one.name).await? {
+            Some(acknowledged) if acknowledged >= one.acknowledged => acknowledged,
+            lost => {
+                tracing::info!(
+                    name = one.name,
+                    at = one.position,
+                    found = lost,
+                    "an integrator's consumer is made again"
+                );
+                consumers.delete(&one.name).await?;
                 self.make_consumer(&one, filters.clone()).await?;
                 one.position
             }
         };
+        one.acknowledged = acknowledged;
         let (position, dropped) = rules::passed(one.position, acknowledged, window.first);
         if let Some(dropped) = dropped {
             let log = self.executor.stored.log.clone();

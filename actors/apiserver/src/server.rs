@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use cox_bus::publisher::PublishError;
+use cox_bus::publisher::{PublishError, Turn};
 use cox_bus::{Bus, CallError, Publisher, SealingKey, serve_reads};
 use cox_kit::supervise::{ComponentError, worker};
 use cox_kit::{Registry, Running, Scope};
@@ -81,11 +81,13 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
 
     let scope = Scope::root("apiserver");
     let source = Arc::new(LogSource(log.clone()));
+    let turn = Turn::default();
     let publisher = {
         let (bus, source, sealing) = (deps.publishing, source.clone(), deps.sealing.clone());
-        let published = published.clone();
+        let (published, turn) = (published.clone(), turn.clone());
         worker("publisher", move |scope| {
-            let publisher = Publisher::new(bus.clone(), source.clone(), sealing.clone()).telling(published.clone());
+            let publisher = Publisher::new(bus.clone(), source.clone(), sealing.clone());
+            let publisher = publisher.telling(published.clone()).giving(turn.clone());
             async move { Ok(publisher.run(scope.cancelled().clone()).await?) }
         })
     };
@@ -108,7 +110,7 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
     let integrators = {
         let (bus, executor, dir, sealing) = (deps.bus.clone(), executor.clone(), deps.data_dir.clone(), deps.sealing);
         worker("integrators", move |scope| {
-            integrators::serve(bus.clone(), executor.clone(), dir.clone(), sealing.clone(), scope)
+            integrators::serve(bus.clone(), executor.clone(), dir.clone(), (sealing.clone(), turn.take()), scope)
         })
     };
     let checkpoint = {
@@ -125,7 +127,7 @@ pub async fn start(deps: Deps) -> Result<Apiserver, StartError> {
         let (bus, log) = (deps.bus, log.clone());
         worker("readiness", move |scope| readiness::serve(bus.clone(), log.clone(), published.clone(), scope))
     };
-    let children = vec![publisher, reads, requests, expiry, integrators, checkpoint, compaction, readiness];
+    let children = vec![integrators, publisher, reads, requests, expiry, checkpoint, compaction, readiness];
     let running = Running::start(scope, children).await?;
     Ok(Apiserver { running, log })
 }
