@@ -102,7 +102,7 @@ fn a_deployment_runs_on_hollow_nodes() -> Result<()> {
     })?;
     leases_are_rare(&cluster)?;
     let said = std::fs::read_to_string(cluster.scratch().join("cox.log"))?;
-    let complaints = ["in a foreign place", "the NATS server complains", "malformed"];
+    let complaints = ["in a foreign place", "Permissions Violation", "malformed"];
     let refused: Vec<_> = said.lines().filter(|line| complaints.iter().any(|about| line.contains(about))).collect();
     assert!(refused.is_empty(), "components take each other for strangers: {refused:#?}");
     let data = cluster.data();
