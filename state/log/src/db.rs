@@ -5,8 +5,8 @@ use std::path::Path;
 use cox_objects::{Change, Epoch, Event, Key, Object, RequestId, Revision};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction,
-    ErrorKind, IteratorMode, LogLevel, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRecoveryMode, Direction, ErrorKind, IteratorMode, LogLevel, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use crate::format::{self, Family};
@@ -338,6 +338,11 @@ fn family_options(cache: &Cache, options: &Options, name: &str) -> rocksdb::Opti
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     table.set_format_version(5);
+    // Of the index and the filter of a large file a read takes the part that it needs: as a whole they do not fit into a part of the cache, and
+    // each read would bring them from the disk again.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_pin_top_level_index_and_filter(true);
     if name == Family::Current.name() || name == Family::Requests.name() {
         table.set_bloom_filter(10.0, false);
     }
