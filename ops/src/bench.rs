@@ -121,7 +121,7 @@ async fn measure(options: &Bench, place: &Place<'_>, own: &mut Connection, print
         prepare(&place.for_lists(), own, options.listed).await?;
     }
     if !options.objects.is_empty() {
-        return growth::measure(options, place, own, printer).await;
+        return growth::measure(options, place, printer).await;
     }
     let (results, node) = operations(options, place, progress, "made").await?;
     printer.report(&results, node.as_ref())?;

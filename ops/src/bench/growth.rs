@@ -43,12 +43,7 @@ pub(super) struct Grown {
 ///
 /// # Errors
 /// If an object cannot be made, the connection breaks, or nobody reads what is printed.
-pub(super) async fn measure(
-    options: &Bench,
-    place: &Place<'_>,
-    own: &mut Connection,
-    printer: &Printer<'_>,
-) -> Result<()> {
+pub(super) async fn measure(options: &Bench, place: &Place<'_>, printer: &Printer<'_>) -> Result<()> {
     let progress = printer.progress;
     let mut sizes = options.objects.clone();
     sizes.sort_unstable();
@@ -60,11 +55,13 @@ pub(super) async fn measure(
         let took = begun.elapsed().as_secs_f64();
         let loaded_per_second = (objects - there) as f64 / took.max(1e-9);
         there = objects;
+        // Servers close connections that were idle for minutes.
+        let own = &mut place.target.connect().await?;
         progress.set_message(format!("listing {objects} objects"));
         let list_all_seconds = list_all(place, own, objects).await?.as_secs_f64();
         // Each size makes objects of its own names.
         let (results, _) = operations(options, place, progress, &format!("at{objects}")).await?;
-        let figures = figures(own).await.unwrap_or_default();
+        let figures = figures(&mut place.target.connect().await?).await.unwrap_or_default();
         let figure = |name: &str| figure(&figures, name);
         let size = Grown {
             objects,
